@@ -1,0 +1,28 @@
+"""Data files are checked before they are believed."""
+
+import hashlib
+from pathlib import Path
+
+EMBEDDED = Path(__file__).parent / "embedded"
+
+
+class DataError(ValueError):
+    """A data file that is missing, truncated or altered; the message names it and says what was expected."""
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; raises DataError, naming it, where there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_checked(path: Path) -> bytes:
+    """The bytes of an embedded file whose SHA-256 stands in the SHA256SUMS beside it."""
+    data = read_file(path)
+    sums = dict(line.split()[::-1] for line in read_file(path.parent / "SHA256SUMS").decode().splitlines())
+    found, expected = hashlib.sha256(data).hexdigest(), sums.get(path.name)
+    if found != expected:
+        raise DataError(f"{path}: truncated or altered (SHA-256 is {found[:12]}..., expected {str(expected)[:12]}...)")
+    return data

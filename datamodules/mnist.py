@@ -1,0 +1,204 @@
+"""Handwritten digits: plain, translated on a larger canvas, or translated among clutter."""
+
+import gzip
+import lzma
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.files import EMBEDDED, DataError, read_checked, read_file
+from datamodules.sampling import EpochBatches, generator
+from datamodules.scenes import scenes, uniforms_per_scene
+
+SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
+SCENE_SEEDS = {"val": 1, "test": 2}  # validation and test scenes are the same in every run, whatever its seed
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def parse_idx(data: bytes, name: str) -> Tensor:
+    """The uint8 array of an IDX file, the format that MNIST is published in."""
+    if len(data) < 4 or data[:3] != b"\0\0\x08":
+        raise DataError(f"{name}: not an IDX file of bytes")
+    start = 4 + 4 * data[3]
+    shape = np.frombuffer(data[4:start], ">u4").astype(int).tolist()
+    if len(data) - start != np.prod(shape):
+        raise DataError(f"{name}: {len(data) - start} bytes where its header promises {shape}")
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy())
+
+
+def read_idx(root: Path, name: str) -> Tensor:
+    """Reads a published IDX file from a folder, plain or as .gz."""
+    path = next((root / (name + end) for end in ("", ".gz") if (root / (name + end)).exists()), root / name)
+    data = read_file(path)
+    try:
+        return parse_idx(gzip.decompress(data) if path.suffix == ".gz" else data, str(path))
+    except (EOFError, OSError) as error:
+        raise DataError(f"{path}: truncated or altered ({error})") from None
+
+
+def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
+    """All 70,000 digits, (70000, 28, 28) uint8, and labels, (70000,) int64, the test set last.
+
+    Args:
+        root: folder with the four published files; None for the copy that ships here.
+    """
+    if root is None:
+        folder = EMBEDDED / "mnist"
+        parts = [parse_idx(lzma.decompress(read_checked(folder / f"{name}.xz")), name) for name in FILES]
+    else:
+        parts = [read_idx(Path(root), name) for name in FILES]
+    images, labels = torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
+    if images.shape != (70_000, 28, 28) or labels.shape != (70_000,):
+        raise DataError(f"{root}: {tuple(images.shape)} pictures and {len(labels)} labels, expected 70000 of 28 x 28")
+    return images, labels
+
+
+class Ticket(NamedTuple):
+    """All that the loader sends: which samples of which epoch. The batch is made from it on the device."""
+
+    split: str
+    epoch: int
+    index: Tensor
+
+
+class Tickets(Dataset):
+    """Turns what EpochBatches yields into tickets."""
+
+    def __init__(self, split: str):
+        self.split = split
+
+    def __getitem__(self, item: tuple[int, Tensor]) -> Ticket:
+        return Ticket(self.split, *item)
+
+
+class MNIST(pl.LightningDataModule):
+    """MNIST with 50,000 / 10,000 / 10,000 digits for training, validation and test.
+
+    A batch is a dict of ``image`` (batch, 1, canvas, canvas) float32 in [0, 1], ``label`` (batch,) int64 and ``key``
+    (batch,) int64, from which a model draws the noise of that sample. Training scenes are fresh every epoch, a function
+    of (seed, epoch, index); validation and test scenes never change. Clutter for a split is cut from its own digits.
+
+    Args:
+        canvas: side of the picture; 28 for the plain digit, else the digit lies at a random place.
+        clutter: number of pieces of other digits in each picture.
+        piece: side of a piece.
+        batch_size: training batch for each process.
+        eval_batch_size: validation and test batch for each process.
+        seed: of the order and the scenes of training.
+        root: folder with the four published IDX files (plain or .gz); null for the copy that ships with the project.
+        limit: use only the first so many samples of each split.
+    """
+
+    def __init__(
+        self,
+        canvas: int = 28,
+        clutter: int = 0,
+        piece: int = 8,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        seed: int = 0,
+        root: str | None = None,
+        limit: int | None = None,
+    ):
+        super().__init__()
+        if canvas < 28:
+            raise ValueError(f"canvas is {canvas}; a digit needs at least 28 pixels")
+        self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root
+        self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
+        self._tables: dict[str, tuple[int, Tensor, Tensor]] = {}
+        self._scenes: dict[str, Tensor] = {}
+
+    @property
+    def spec(self) -> dict:
+        """What only the data knows, for the model's constructor."""
+        return {"num_classes": 10, "channels": 1}
+
+    def setup(self, stage: str | None = None) -> None:
+        if not hasattr(self, "images"):
+            self.images, self.labels = read_mnist(self.root)
+
+    def size(self, split: str) -> int:
+        """Number of samples of a split."""
+        return min(len(SPLITS[split]), self.limit or len(SPLITS[split]))
+
+    def _random(self, split: str, epoch: int) -> tuple[Tensor, Tensor]:
+        """Keys (n,) and uniform numbers (n, k) of all samples of a split in one epoch."""
+        if split not in self._tables or self._tables[split][0] != epoch:
+            random = generator(SCENE_SEEDS[split]) if split in SCENE_SEEDS else generator(self.seed, epoch, 0)
+            size = len(SPLITS[split])
+            key = torch.randint(2**62, (size,), generator=random)
+            uniform = torch.rand(size, uniforms_per_scene(self.clutter), generator=random)
+            self._tables[split] = (epoch, key, uniform)
+        return self._tables[split][1:]
+
+    def _draw(self, split: str, epoch: int, index: Tensor) -> Tensor:
+        """(batch, canvas, canvas) uint8 pictures on the device of the index."""
+        digits = self.images[SPLITS[split].start : SPLITS[split].stop]
+        if self.canvas == digits.shape[-1] and not self.clutter:
+            return digits[index]
+        uniform = self._random(split, epoch)[1][index]
+        return scenes(digits[index], digits, uniform, self.canvas, self.clutter, self.piece)
+
+    def _move(self, device: torch.device) -> None:
+        """Keeps the digits and tables on the device that asks for them, so that batches are made there."""
+        if self.images.device != device:
+            self.images, self.labels = self.images.to(device), self.labels.to(device)
+            self._scenes.clear()
+        self._tables = {k: (e, key.to(device), u.to(device)) for k, (e, key, u) in self._tables.items()}
+
+    def batch(self, split: str, index: Tensor, epoch: int = 0) -> dict[str, Tensor]:
+        """Samples of a split, made on the device of the index.
+
+        Args:
+            split: train, val or test.
+            index: (batch,) int64, positions in the split.
+            epoch: of training; validation and test are the same in every epoch.
+        """
+        epoch = epoch if split == "train" else 0
+        key = self._random(split, epoch)[0]
+        if index.device != key.device or index.device != self.images.device:
+            self._move(index.device)
+            key = self._random(split, epoch)[0]
+        if split == "train":
+            image = self._draw(split, epoch, index)
+        else:
+            if split not in self._scenes:
+                everything = torch.arange(self.size(split), device=index.device).split(1000)
+                self._scenes[split] = torch.cat([self._draw(split, 0, part) for part in everything])
+            image = self._scenes[split][index]
+        return {
+            "image": image[:, None].float() / 255,
+            "label": self.labels[index + SPLITS[split].start],
+            "key": key[index],
+        }
+
+    def on_after_batch_transfer(self, batch: Ticket, dataloader_idx: int) -> dict[str, Tensor]:
+        return self.batch(batch.split, batch.index, batch.epoch)
+
+    def _loader(self, split: str) -> DataLoader:
+        trainer = self.trainer
+        train = split == "train"
+        batches = EpochBatches(
+            self.size(split),
+            self.batch_size if train else self.eval_batch_size,
+            shuffle=train,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+            skip=trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer and train else 0,
+        )
+        return DataLoader(Tickets(split), sampler=batches, batch_size=None)
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test")

@@ -1,0 +1,53 @@
+"""Digits on a larger canvas, among pieces of other digits, drawn for a whole batch at once on any device."""
+
+import torch
+from torch import Tensor
+
+
+def uniforms_per_scene(clutter: int) -> int:
+    """How many random numbers :func:`scenes` wants for each scene."""
+    return 2 + 5 * clutter
+
+
+def _patch(rows: Tensor, columns: Tensor, size: int, width: int) -> Tensor:
+    """Flat indices of size x size patches in images that are `width` wide: (...) to (..., size * size)."""
+    steps = torch.arange(size, device=rows.device)
+    index = (rows[..., None] + steps)[..., :, None] * width + (columns[..., None] + steps)[..., None, :]
+    return index.flatten(-2)
+
+
+def scenes(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int, clutter: int = 0, piece: int = 8) -> Tensor:
+    """Pastes each digit at a random place of a black canvas, with `clutter` random crops of digits of the pool.
+
+    Where things overlap the brighter pixel stays, and no crop is rejected (the RAM paper specifies neither).
+
+    Args:
+        digits: (batch, side, side) uint8.
+        pool: (n, side, side) uint8, the digits that pieces are cut from.
+        uniform: (batch, uniforms_per_scene(clutter)) in [0, 1): place of the digit, then for each piece the digit it is
+            cut from, where it is cut and where it is pasted.
+        canvas: side of the result in pixels.
+        clutter: pieces for each scene.
+        piece: side of a piece in pixels.
+
+    Returns:
+        (batch, canvas, canvas) uint8.
+    """
+    batch, side = digits.shape[:2]
+
+    def below(number: Tensor, limit: int) -> Tensor:
+        return (number * limit).long().clamp(max=limit - 1)  # a float32 just below 1 can round up to the limit
+
+    corner = below(uniform[:, :2], canvas - side + 1)
+    index = _patch(corner[:, 0], corner[:, 1], side, canvas)  # (batch, side * side)
+    image = digits.new_zeros(batch, canvas * canvas).scatter_(1, index, digits.flatten(1))
+    if clutter:
+        u = uniform[:, 2:].view(batch, clutter, 5)
+        source = below(u[..., 0], len(pool))
+        cut = below(u[..., 1:3], side - piece + 1)
+        paste = below(u[..., 3:5], canvas - piece + 1)
+        pixels = _patch(cut[..., 0], cut[..., 1], piece, side) + source[..., None] * side**2
+        pieces = pool.flatten()[pixels]  # (batch, clutter, piece * piece)
+        index = _patch(paste[..., 0], paste[..., 1], piece, canvas)
+        image.scatter_reduce_(1, index.flatten(1), pieces.flatten(1), "amax")
+    return image.view(batch, canvas, canvas)

@@ -1,0 +1,25 @@
+"""Metrics that torchmetrics lacks, or has in another form."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class ErrorRate(Metric):
+    """Wrong answers in percent. Counts are whole numbers, so any split over processes gives the same result."""
+
+    higher_is_better = False
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("wrong", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, label: Tensor) -> None:
+        """Both (batch,) int64."""
+        self.wrong += (prediction != label).sum()
+        self.total += label.numel()
+
+    def compute(self) -> Tensor:
+        return 100 * self.wrong / self.total

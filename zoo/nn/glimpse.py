@@ -1,0 +1,49 @@
+"""The retina: a bandwidth-limited sensor that sees sharply where it looks and coarsely around it."""
+
+import torch
+from torch import Tensor
+
+
+def integral_image(image: Tensor) -> Tensor:
+    """Sums over all rectangles that start in the top-left corner, so that any box sum is four look-ups.
+
+    Args:
+        image: (batch, channels, height, width), any real type.
+
+    Returns:
+        (batch, channels, height + 1, width + 1) in float32, the first row and column zero.
+    """
+    sums = image.float().cumsum(-1).cumsum(-2)
+    return torch.nn.functional.pad(sums, (1, 0, 1, 0))
+
+
+def retina(integral: Tensor, location: Tensor, size: int, scales: int) -> Tensor:
+    """rho(x, l): concentric square patches, each twice as wide as the one before and all resampled to one size.
+
+    Patch s is ``size * 2**s`` pixels wide and centred on the pixel corner nearest to the location; each of its
+    cells is the mean of the ``2**s x 2**s`` pixels under it. Outside the image is black. No gradient
+    reaches the location. (Mnih et al. 2014, section 3.1; average pooling is the usual choice, the paper names none.)
+
+    Args:
+        integral: (batch, channels, height + 1, width + 1), from :func:`integral_image`.
+        location: (batch, 2) as (x, y); (-1, -1) is the top-left corner of the image and (0, 0) its centre.
+        size: side of a patch in cells, even.
+        scales: number of patches.
+
+    Returns:
+        (batch, scales * channels, size, size) in float32.
+    """
+    batch, channels, rows, columns = integral.shape
+    extent = torch.stack((location.new_tensor(columns - 1), location.new_tensor(rows - 1)))
+    centre = ((location.float() + 1) / 2 * extent).round().long()  # (batch, 2) in pixels
+    steps = torch.arange(size + 1, device=location.device) - size // 2
+    widths = 2 ** torch.arange(scales, device=location.device)
+    edges = centre[:, :, None, None] + widths[:, None] * steps  # (batch, 2, scales, size + 1)
+    x = edges[:, 0].clamp(0, columns - 1)
+    y = edges[:, 1].clamp(0, rows - 1)
+    index = y[..., :, None] * columns + x[..., None, :]  # (batch, scales, size + 1, size + 1)
+    corners = integral.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1))
+    corners = corners.view(batch, channels, scales, size + 1, size + 1).transpose(1, 2)
+    boxes = corners.diff(dim=-1).diff(dim=-2)
+    cells = boxes / (widths.float() ** 2)[:, None, None, None]
+    return cells.reshape(batch, scales * channels, size, size)
