@@ -33,8 +33,8 @@ def uniform(key: Tensor, *shape: int, stream: int = 0) -> Tensor:
     """
     count = torch.Size(shape).numel()
     counter = torch.arange(1, count + 1, device=key.device) * GOLDEN
-    bits = _shift(_mix(_mix(key + stream * STREAM)[:, None] + counter), 40)  # 24 bits, what a float32 holds
-    return ((bits + 0.5) / 2**24).float().view(len(key), *shape)
+    bits = _shift(_mix(_mix(key + stream * STREAM)[:, None] + counter), 41)  # 23 bits, so that adding a half is exact
+    return ((bits.float() + 0.5) / 2**23).view(len(key), *shape)
 
 
 def normal(key: Tensor, *shape: int, stream: int = 0) -> Tensor:
