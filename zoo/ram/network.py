@@ -36,12 +36,17 @@ class GlimpseNetwork(nn.Module):
 
 
 class ReLUCore(nn.Module):
-    """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b)."""
+    """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b).
+
+    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015): with the small random
+    matrix that is torch's default, what the first glimpses saw has all but vanished from h_T.
+    """
 
     def __init__(self, inputs: int, hidden: int):
         super().__init__()
         self.state_sizes = (hidden,)
         self.recurrent = nn.Linear(hidden, hidden)
+        nn.init.eye_(self.recurrent.weight)
         self.input = nn.Linear(inputs, hidden)
 
     def forward(self, g: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
