@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.files import EMBEDDED, DataError, read_checked, read_file
-from datamodules.sampling import EpochBatches, generator
+from datamodules.sampling import epoch_batches, generator
 from datamodules.scenes import scenes, uniforms_per_scene
 
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
@@ -181,16 +181,12 @@ class MNIST(pl.LightningDataModule):
         return self.batch(batch.split, batch.index, batch.epoch)
 
     def _loader(self, split: str) -> DataLoader:
-        trainer = self.trainer
-        train = split == "train"
-        batches = EpochBatches(
+        batches = epoch_batches(
+            self,
             self.size(split),
-            self.batch_size if train else self.eval_batch_size,
-            shuffle=train,
+            self.batch_size if split == "train" else self.eval_batch_size,
+            train=split == "train",
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
-            skip=trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer and train else 0,
         )
         return DataLoader(Tickets(split), sampler=batches, batch_size=None)
 

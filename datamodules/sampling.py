@@ -1,9 +1,10 @@
 """Which samples a batch holds, as a function of (seed, epoch, batch) and of nothing that a worker remembers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -24,11 +25,19 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     Args:
         size: number of samples.
         shuffle: a new permutation each epoch, a function of (seed, epoch).
-        skip: batches of the first epoch that an interrupted run has already seen.
+        skip: asked at the start of an epoch: how many of its batches an interrupted run has already seen.
     """
 
     def __init__(
-        self, size: int, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1, skip: int = 0
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        skip: Callable[[], int] = lambda: 0,
     ):
         self.size, self.batch_size, self.shuffle, self.seed = size, batch_size, shuffle, seed
         self.rank, self.world, self.skip, self.epoch = rank, world, skip, 0
@@ -48,6 +57,29 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
             order = torch.randperm(self.size, generator=generator(self.seed, self.epoch))
             order = order[: len(self) * self.batch_size * self.world]
         batches = order[self.rank :: self.world].split(self.batch_size)
-        skip, self.skip = self.skip, 0
-        for indices in batches[skip:]:
+        for indices in batches[self.skip() :]:
             yield self.epoch, indices
+
+
+def epoch_batches(
+    datamodule: LightningDataModule, size: int, batch_size: int, *, train: bool, seed: int = 0
+) -> EpochBatches:
+    """The batches of one process, as the trainer of the datamodule says; of the only process where there is none.
+
+    Args:
+        datamodule: whose trainer knows the process and how far an interrupted epoch has come.
+        size, batch_size, seed: see :class:`EpochBatches`.
+        train: shuffled and resumable; otherwise in order.
+    """
+    trainer = datamodule.trainer
+    if trainer is None:
+        return EpochBatches(size, batch_size, shuffle=train, seed=seed)
+    return EpochBatches(
+        size,
+        batch_size,
+        shuffle=train,
+        seed=seed,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
+        skip=lambda: trainer.fit_loop.epoch_loop.batch_progress.current.ready if train else 0,
+    )

@@ -4,39 +4,25 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from zoo import launching
 from zoo.callbacks import AtomicCheckpointIO
+from zoo.folders import DONE, output_folder
+from zoo.loggers import finish, guard
+from zoo.module import ZooModule
 
-DONE = "metrics.json"  # the file that marks a finished run
-
-
-def run_folder(runs: str, experiment: str, resume: str | None) -> str:
-    """Where a run writes: a new folder named by the time, or with resume=auto the last unfinished run of this command."""
-    row = Path(runs) / experiment
-    if resume == "auto":
-        wanted = _task(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
-        for folder in sorted(row.glob("*/"), reverse=True):
-            overrides = folder / ".hydra" / "overrides.yaml"
-            if overrides.exists() and not (folder / DONE).exists():
-                if wanted is None or _task(OmegaConf.load(overrides)) == wanted:
-                    return str(folder)
-    return str(row / time.strftime("%Y-%m-%d_%H-%M-%S"))
-
-
-def _task(overrides: list[str]) -> list[str]:
-    return sorted(o for o in overrides if not o.startswith("resume="))
-
-
-OmegaConf.register_new_resolver("run_folder", run_folder, use_cache=True, replace=True)
-
+# the datamodules resume in the middle of an epoch without the interface that Lightning asks for
+warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
 
 def commit() -> str | None:
     """The git commit of the code that runs, with + where it was changed since; None outside a checkout."""
@@ -59,38 +45,89 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
-def train(cfg: DictConfig) -> float | None:
-    """Trains, tests the best checkpoint and writes metrics.json. Returns the metric that a sweep optimises."""
-    began = time.monotonic()
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooModule, pl.Trainer]:
+    """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model, **datamodule.spec)
-    OmegaConf.update(cfg, "monitor", cfg.monitor or model.monitor)
+    cfg.monitor = cfg.monitor or model.monitor
+    if cfg.compile:
+        model.network.compile()
+    logger = guard(instantiate(cfg.logger, save_dir=str(folder))) if cfg.get("logger") else False
     trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(folder),
-        logger=instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False,
+        logger=logger,
         callbacks=[instantiate(callback) for callback in cfg.callbacks.values() if callback],
         plugins=[AtomicCheckpointIO()],
     )
+    if logger and trainer.is_global_zero:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        logger.log_hyperparams({**plain, "commit": commit(), "machine": machine()})
+    return datamodule, model, trainer
+
+
+def write_metrics(folder: Path, result: dict) -> None:
+    """Leaves metrics.json, the mark of a finished run, and prints it as the last line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{DONE}.partial"
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(folder / DONE)
+    print(folder)
+    print(json.dumps(result), flush=True)
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Trains, tests the best checkpoint and writes metrics.json. Returns the metric that a sweep optimises."""
+    began = time.monotonic()
+    folder = output_folder()
     last = folder / "checkpoints" / "last.ckpt"
-    resume = str(last) if cfg.resume == "auto" and last.exists() else None if cfg.resume == "auto" else cfg.resume
-    trainer.fit(model, datamodule=datamodule, ckpt_path=resume)
-    metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    tested = trainer.test(model, datamodule=datamodule, ckpt_path="best", verbose=False)
-    metrics |= tested[0]
-    result = {
-        **metrics,
-        "seed": cfg.seed,
-        "epochs": trainer.current_epoch,
-        "minutes": round((time.monotonic() - began) / 60, 2),
-        "machine": machine(),
-        "precision": str(cfg.trainer.precision),
-        "commit": commit(),
-    }
-    if trainer.is_global_zero:
-        (folder / DONE).write_text(json.dumps(result, indent=2) + "\n")
-        print(folder)
-        print(json.dumps(result))
+    resume = cfg.resume if cfg.resume != "auto" else str(last) if last.exists() else None
+    launching.install()
+    trainer = None
+    with launching.job():
+        try:
+            datamodule, model, trainer = build(cfg, folder)
+            trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+            metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+            best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
+            metrics |= trainer.test(model, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False)[0]
+        except SIGTERMException:
+            sys.exit(f"{folder}: ended by SIGTERM; the same command with resume=auto goes on from here")
+        finally:
+            upload = finish(trainer.logger) if trainer else None
+        if trainer.is_global_zero:
+            result = {
+                **metrics,
+                "seed": cfg.seed,
+                "epochs": trainer.current_epoch,
+                "minutes": round((time.monotonic() - began) / 60, 2),
+                "machine": machine(),
+                "precision": str(cfg.trainer.precision),
+                "commit": commit(),
+            }
+            if upload:
+                print(f"Logged offline; upload with: {upload}")
+            write_metrics(folder, result)
     return metrics.get(cfg.monitor)
+
+
+def evaluate(cfg: DictConfig) -> float | None:
+    """Recomputes the test metrics of released weights (name) or of a checkpoint (ckpt) and writes metrics.json."""
+    folder = output_folder()
+    launching.install()
+    with launching.job():
+        cfg.logger = None
+        cfg.callbacks = {}
+        datamodule, model, trainer = build(cfg, folder)
+        if cfg.ckpt:
+            model = type(model).load_from_checkpoint(cfg.ckpt, weights_only=True)
+        else:
+            from zoo.registry import create_model
+
+            model.network = create_model(cfg.name, pretrained=True)
+        metrics = trainer.test(model, datamodule=datamodule, verbose=False)[0]
+        if trainer.is_global_zero:
+            of = {"ckpt": cfg.ckpt} if cfg.ckpt else {"name": cfg.name}
+            write_metrics(folder, {**of, **metrics, "machine": machine(), "commit": commit()})
+    return None

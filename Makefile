@@ -1,0 +1,40 @@
+# Set-up and the main jobs; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help train test test-slow lint results clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+train: .venv/train  ## install what is needed and train RAM on the digits that ship with the project
+	$(BIN)/python scripts/train.py experiment=ram/mnist28_6 $(ARGS)
+
+test: .venv/dev  ## install what is needed and run the tests (at most ten minutes on two cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-slow: .venv/dev  ## the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: .venv/dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+results: .venv/train  ## write the tables of the READMEs and the heads of the experiments from zoo/*/results.yaml
+	$(BIN)/python scripts/results.py
+
+clean:  ## remove the environment
+	rm -rf .venv
+
+.venv/pip:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/train: .venv/pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@ .venv/train

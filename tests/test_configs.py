@@ -1,0 +1,57 @@
+"""Every YAML instantiates and every experiment runs two steps."""
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from tests.conftest import ROOT
+from zoo import running
+from zoo.module import ZooModule
+
+EXPERIMENTS = sorted(
+    str(path.relative_to(ROOT / "conf/experiment").with_suffix(""))
+    for path in (ROOT / "conf/experiment").rglob("*.yaml")
+)
+FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_two_steps(experiment, composed):
+    cfg = composed(f"experiment={experiment}", *FAST)
+    metric = running.train(cfg)
+    assert metric is not None and metric >= 0
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_checkpoint_holds_plain_values_only(experiment, composed, tmp_path):
+    cfg = composed(f"experiment={experiment}", *FAST)
+    datamodule = instantiate(cfg.data)
+    model = instantiate(cfg.model, **datamodule.spec)
+    assert isinstance(model, ZooModule)
+
+    def plain(value) -> bool:
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(entry) for key, entry in value.items())
+        return type(value) is list and all(map(plain, value)) or type(value) in (str, int, float, bool, type(None))
+
+    assert plain(dict(model.hparams)) and plain(datamodule.spec)
+
+
+@pytest.mark.parametrize("group", ["trainer", "logger", "callbacks", "debug", "sweep", "data", "model", "attention"])
+def test_every_option_of_every_group_composes(group, composed):
+    for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
+        assert composed(f"{group}={path.stem}") is not None
+
+
+@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
+def test_loggers_write_into_the_run_folder(logger, composed, tmp_path):
+    running.train(composed("experiment=ram/mnist28_6", *FAST[:1], *FAST[2:], f"logger={logger}"))
+    pattern = {"csv": "metrics.csv", "tensorboard": "events.out*", "wandb": "wandb/offline-run-*"}[logger]
+    assert list((tmp_path / "run").glob(pattern))
+
+
+def test_compiled_keys_do_not_reach_a_checkpoint(composed, tmp_path):
+    """module.compile() keeps the names of the parameters; torch.compile(module) would prefix them."""
+    running.train(composed("experiment=ram/mnist28_6", *FAST))
+    state = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert state and not any("_orig_mod" in name for name in state)

@@ -1,0 +1,18 @@
+"""What a user can put right is answered in one sentence; names that do not exist, with the nearest that do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZooError(ValueError):
+    """Something the user can put right; the message is one sentence, which the commands print without a traceback."""
+
+
+class UnknownName(ZooError):
+    """A model, row or key that does not exist; the message names the nearest right ones."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence, as in "; did you mean ram.mnist28_6?"; empty where nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

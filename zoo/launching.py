@@ -1,0 +1,59 @@
+"""DDP inside Hydra jobs: each extra process runs exactly the job that starts it.
+
+Lightning starts rank 1 with the whole command line again, ``-m`` included, so that in a sweep every rank would run a sweep
+of its own and in a search draw trials of its own. Here the child gets the overrides of the one job and its folder.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import __main__
+import torch.distributed
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_original_cwd, to_absolute_path
+from lightning_fabric.strategies.launchers import subprocess_script as fabric_launcher
+from pytorch_lightning.strategies.launchers import subprocess_script as lightning_launcher
+
+# what Lightning's launcher leaves in the environment, and what would make the next job think it is a child
+LEFT_BEHIND = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "GROUP_RANK")
+
+
+def child_command(local_rank: int) -> tuple[list[str], str]:
+    """The command of another rank of the running Hydra job, and the folder to start it in."""
+    config = HydraConfig.get()
+    spec = __main__.__spec__
+    script = [to_absolute_path(sys.argv[0])] if spec is None else ["-m", spec.name]
+    given = [source.path for source in config.runtime.config_sources if source.provider == "command-line"]
+    folders = ["--config-dir", given[0].removeprefix("file://")] if given else []
+    overrides = [
+        f'hydra.run.dir="{config.runtime.output_dir}"',
+        f"hydra.job.name=rank_{local_rank}",
+        "hydra.mode=RUN",
+        "hydra.output_subdir=null",
+    ]
+    command = [sys.executable, *script, "--config-name", config.job.config_name, *folders]
+    return [*command, *config.overrides.task, *overrides], get_original_cwd()
+
+
+def install() -> None:
+    """Makes Lightning's launchers use :func:`child_command`."""
+    fabric_launcher._hydra_subprocess_cmd = child_command
+    lightning_launcher._hydra_subprocess_cmd = child_command
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Leaves the process as it was before the job, so that the next job of a sweep can start processes again."""
+    before = {name: os.environ.get(name) for name in LEFT_BEHIND}
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
