@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.sampling import EpochBatches, generator
+from datamodules.sampling import epoch_batches, generator
 
 # What comes last is not zero: seeds that differ only in zeros at the end are the same seed
 TRAIN, HELD_OUT = 1, {"val": 2, "test": 3}
@@ -43,7 +43,8 @@ class Catch(pl.LightningDataModule):
 
     Args:
         episodes: of one training epoch.
-        eval_episodes: of the validation set, and of the test set.
+        val_episodes: of the validation set.
+        test_episodes: of the test set.
         batch_size: training episodes at once, for each process.
         eval_batch_size: validation and test episodes at once, for each process.
         seed: of the training episodes.
@@ -51,14 +52,15 @@ class Catch(pl.LightningDataModule):
 
     def __init__(
         self,
-        episodes: int = 25_600,
-        eval_episodes: int = 10_000,
-        batch_size: int = 256,
+        episodes: int = 12_800,
+        val_episodes: int = 2000,
+        test_episodes: int = 10_000,
+        batch_size: int = 128,
         eval_batch_size: int = 1000,
         seed: int = 0,
     ):
         super().__init__()
-        self.sizes = {"train": episodes, "val": eval_episodes, "test": eval_episodes}
+        self.sizes = {"train": episodes, "val": val_episodes, "test": test_episodes}
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
 
     @property
@@ -67,18 +69,10 @@ class Catch(pl.LightningDataModule):
         return {"num_classes": 3, "channels": 1}
 
     def _loader(self, split: str) -> DataLoader:
-        trainer = self.trainer
-        train = split == "train"
-        batches = EpochBatches(
-            self.sizes[split],
-            self.batch_size if train else self.eval_batch_size,
-            shuffle=train,
-            seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
-            skip=trainer.fit_loop.epoch_loop.batch_progress.current.ready if trainer and train else 0,
-        )
-        return DataLoader(Episodes(split, self.sizes[split], self.seed), sampler=batches, batch_size=None)
+        train, size = split == "train", self.sizes[split]
+        batch_size = self.batch_size if train else self.eval_batch_size
+        batches = epoch_batches(self, size, batch_size, train=train, seed=self.seed)
+        return DataLoader(Episodes(split, size, self.seed), sampler=batches, batch_size=None)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train")

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,13 @@ from datamodules.scenes import scenes, uniforms_per_scene
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
 SCENE_SEEDS = {"val": 1, "test": 2}  # validation and test scenes are the same in every run, whatever its seed
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
 
 
 def parse_idx(data: bytes, name: str) -> Tensor:
     """The uint8 array of an IDX file, the format that MNIST is published in."""
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise DataError(f"{name}: not an IDX file of bytes")
+    if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
+        raise DataError(f"{name}: truncated, or not an IDX file of bytes")
     start = 4 + 4 * data[3]
     shape = np.frombuffer(data[4:start], ">u4").astype(int).tolist()
     if len(data) - start != np.prod(shape):
@@ -37,7 +39,7 @@ def read_idx(root: Path, name: str) -> Tensor:
     data = read_file(path)
     try:
         return parse_idx(gzip.decompress(data) if path.suffix == ".gz" else data, str(path))
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path}: truncated or altered ({error})") from None
 
 
@@ -52,10 +54,10 @@ def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
         parts = [parse_idx(lzma.decompress(read_checked(folder / f"{name}.xz")), name) for name in FILES]
     else:
         parts = [read_idx(Path(root), name) for name in FILES]
-    images, labels = torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
-    if images.shape != (70_000, 28, 28) or labels.shape != (70_000,):
-        raise DataError(f"{root}: {tuple(images.shape)} pictures and {len(labels)} labels, expected 70000 of 28 x 28")
-    return images, labels
+    for name, part, shape in zip(FILES, parts, SHAPES, strict=True):
+        if part.shape != shape:
+            raise DataError(f"{root}/{name}: holds {tuple(part.shape)} numbers, expected {shape}")
+    return torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
 
 
 class Ticket(NamedTuple):
@@ -129,7 +131,7 @@ class MNIST(pl.LightningDataModule):
     def _random(self, split: str, epoch: int) -> tuple[Tensor, Tensor]:
         """Keys (n,) and uniform numbers (n, k) of all samples of a split in one epoch."""
         if split not in self._tables or self._tables[split][0] != epoch:
-            random = generator(SCENE_SEEDS[split]) if split in SCENE_SEEDS else generator(self.seed, epoch, 0)
+            random = generator(SCENE_SEEDS[split]) if split in SCENE_SEEDS else generator(self.seed, epoch, 1)
             size = len(SPLITS[split])
             key = torch.randint(2**62, (size,), generator=random)
             uniform = torch.rand(size, uniforms_per_scene(self.clutter), generator=random)

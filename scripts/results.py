@@ -52,7 +52,9 @@ def head(slug: str, name: str) -> str:
     said = f"{paper['source']}: {paper['metric']} {paper_says(row)}" if paper else "The paper prints no such row"
     lines = [f"# {said}. {row.get('about', '')}".rstrip()]
     if ours:
-        lines.append(f"# Here: {ours_says(row).replace('*', '')}, {ours['how']}; {ours['minutes']:g} min, {ours['machine']}.")
+        lines.append(
+            f"# Here: {ours_says(row).replace('*', '')}, {ours['how']}; {ours['minutes']:g} min, {ours['machine']}."
+        )
     else:
         lines.append(f"# Here: {row['status']}.")
     return "\n".join(lines) + "\n"

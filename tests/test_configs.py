@@ -32,7 +32,7 @@ def test_a_checkpoint_holds_plain_values_only(experiment, composed, tmp_path):
     def plain(value) -> bool:
         if isinstance(value, dict):
             return all(isinstance(key, str) and plain(entry) for key, entry in value.items())
-        return type(value) is list and all(map(plain, value)) or type(value) in (str, int, float, bool, type(None))
+        return (type(value) is list and all(map(plain, value))) or type(value) in (str, int, float, bool, type(None))
 
     assert plain(dict(model.hparams)) and plain(datamodule.spec)
 

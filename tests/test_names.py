@@ -14,7 +14,9 @@ SLUGS = sorted(path.parent.name for path in (ROOT / "zoo").glob("*/network.py"))
 def test_the_five_lists_are_equal():
     models = {path.stem for path in (ROOT / "conf/model").glob("*.yaml")}
     assert sorted(m for m in models if m in SLUGS) == SLUGS
-    assert all(any(m == s or m.startswith(f"{s}_") for s in SLUGS) for m in models), "a variant is named <slug>_<variant>"
+    assert all(any(m == s or m.startswith(f"{s}_") for s in SLUGS) for m in models), (
+        "a variant is named <slug>_<variant>"
+    )
     assert sorted(path.name for path in (ROOT / "conf/experiment").iterdir()) == SLUGS
     tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests/papers").glob("test_*.py")}
     assert sorted(t for t in tests if t in SLUGS) == SLUGS

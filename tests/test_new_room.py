@@ -22,7 +22,7 @@ class RowAttention(nn.Module):
         weights = self.score(rows).softmax(1)  # (batch, rows, 1)
         return self.classify((weights * rows).sum(1)), weights.transpose(1, 2)
 '''
-MODULE = '''
+MODULE = """
 import torch.nn.functional as F
 from zoo.metrics import ErrorRate
 from zoo.module import ZooModule
@@ -42,7 +42,7 @@ class LitRowAttention(ZooModule):
         metric = self.val_error if stage == "val" else self.test_error
         metric.update(self.network(batch["image"])[0].argmax(-1), batch["label"])
         return {"error": metric}
-'''
+"""
 PLACES = {
     "zoo/row_attention/__init__.py": "from zoo.row_attention.network import RowAttention as NETWORK\n",
     "zoo/row_attention/network.py": NETWORK,

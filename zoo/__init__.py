@@ -1,0 +1,17 @@
+"""Attention models, from their papers: by name, with released weights, and from raw input to answer."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from zoo.pipelines import pipeline
+from zoo.registry import create_model, list_models, model_card
+
+__all__ = ["__version__", "create_model", "list_models", "model_card", "pipeline"]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return version("attention-zoo")
+    except PackageNotFoundError:  # a source tree that was not installed
+        return "0+unknown"

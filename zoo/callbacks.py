@@ -17,6 +17,11 @@ class NonFiniteLoss(RuntimeError):
     """The loss of a batch is not a finite number; names the step and the batch."""
 
 
+def finite_weights(module: torch.nn.Module) -> bool:
+    """Whether every parameter is a finite number."""
+    return bool(torch.stack([parameter.detach().isfinite().all() for parameter in module.parameters()]).all())
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the file and renames, so that a kill at any moment leaves the old checkpoint or the new one."""
 
@@ -35,15 +40,16 @@ class SaveOnSigterm(Callback):
         self.path = path
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, SIGTERMException | KeyboardInterrupt) and not trainer.sanity_checking:
+        wanted = isinstance(exception, SIGTERMException | KeyboardInterrupt) and not trainer.sanity_checking
+        if wanted and finite_weights(pl_module):
             trainer.save_checkpoint(self.path)
 
 
 class StopOnNonFinite(Callback):
-    """Stops the run before a loss that is not finite can reach the weights; the last checkpoint stays as it is.
+    """Stops the run when a loss is not finite; the last good checkpoint stays as it is.
 
-    The sum of the losses is looked at every few steps, because a look at the device waits for it; weights reached in
-    between are never saved, since checkpoints are written after a look.
+    The losses are looked at every few steps, because a look waits for the device. Weights reached in between are not
+    saved: losses and weights are looked at before a validation and at the end of an epoch, before a checkpoint is.
     """
 
     def __init__(self, every_n_steps: int = 50):
@@ -57,8 +63,19 @@ class StopOnNonFinite(Callback):
         if len(self.seen) >= self.every_n_steps:
             self.look(trainer)
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self.look_at_all(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.look_at_all(trainer, pl_module)
+
+    def look_at_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks at the losses seen so far, and at the weights: a finite loss may have a gradient that is not."""
         self.look(trainer)
+        if not finite_weights(pl_module):
+            where = f"epoch {trainer.current_epoch}, batch {trainer.fit_loop.epoch_loop.batch_idx}"
+            raise NonFiniteLoss(f"the weights are not finite after step {trainer.global_step - 1} ({where})")
 
     def look(self, trainer: pl.Trainer) -> None:
         """Raises NonFiniteLoss for the first of the losses seen since the last look that is not finite."""
@@ -77,7 +94,9 @@ class StepSeed(Callback):
     def __init__(self, seed: int):
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         step = trainer.global_step * trainer.world_size + trainer.global_rank
         torch.manual_seed(self.seed * 1_000_003 + step)
 

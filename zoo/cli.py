@@ -17,8 +17,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo.folders import register
 
-
-
 register()
 
 
@@ -43,6 +41,13 @@ def _benchmark(cfg: DictConfig) -> None:
     benchmarking.run(cfg)
 
 
+@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="predict")
+def _predict(cfg: DictConfig) -> None:
+    from zoo import predicting
+
+    predicting.predict(cfg)
+
+
 def train() -> None:
     """Trains one row of a paper: experiment=<slug>/<row> [key=value ...]."""
     _run(_train, "train")
@@ -57,6 +62,14 @@ def evaluate() -> None:
 def benchmark() -> None:
     """Measures the speed of a row's training step: experiment=<slug>/<row> [key=value ...]."""
     _run(_benchmark, "benchmark")
+
+
+def predict() -> None:
+    """Answers to raw inputs: name=<slug>.<row> input=<path> [output=<path>]."""
+    from zoo.predicting import literal
+
+    sys.argv[1:] = literal(sys.argv[1:])
+    _run(_predict, "predict")
 
 
 def evaluation_overrides(arguments: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """DDP inside Hydra jobs: each extra process runs exactly the job that starts it.
 
-Lightning starts rank 1 with the whole command line again, ``-m`` included, so that in a sweep every rank would run a sweep
-of its own and in a search draw trials of its own. Here the child gets the overrides of the one job and its folder.
+Lightning starts rank 1 with the whole command line again, ``-m`` included, so that in a sweep every rank would run a
+sweep of its own and in a search draw trials of its own. Here the child gets the overrides of its job, and its folder.
 """
 
 import os
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import __main__
 import torch.distributed
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd, to_absolute_path
 from lightning_fabric.strategies.launchers import subprocess_script as fabric_launcher
 from pytorch_lightning.strategies.launchers import subprocess_script as lightning_launcher
+
+import __main__
 
 # what Lightning's launcher leaves in the environment, and what would make the next job think it is a child
 LEFT_BEHIND = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "GROUP_RANK")

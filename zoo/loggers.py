@@ -13,7 +13,7 @@ CALLS = ("log_metrics", "log_hyperparams", "log_image", "after_save_checkpoint",
 
 
 def guard(logger: Logger, seconds: float = 60.0) -> Logger:
-    """Wraps what a training calls on a logger: the first call that fails or takes too long silences it, with a warning."""
+    """Wraps what a training calls on a logger: the first call that fails or hangs silences it, with a warning."""
     dead = threading.Event()
 
     def guarded(function: Callable) -> Callable:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -59,7 +58,9 @@ class ZooModule(pl.LightningModule):
 
     def _log_metrics(self, metrics: dict[str, Metric], stage: str) -> None:
         for name, metric in metrics.items():
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=f"{stage}/{name}" == self.monitor)
+            self.log(
+                f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=f"{stage}/{name}" == self.monitor
+            )
 
     def configure_optimizers(self) -> dict:
         optimizer = instantiate(self.optimizer, self.parameters())

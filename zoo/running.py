@@ -24,6 +24,7 @@ from zoo.module import ZooModule
 # the datamodules resume in the middle of an epoch without the interface that Lightning asks for
 warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
 
+
 def commit() -> str | None:
     """The git commit of the code that runs, with + where it was changed since; None outside a checkout."""
     here = Path(__file__).parent
@@ -89,9 +90,13 @@ def train(cfg: DictConfig) -> float | None:
         try:
             datamodule, model, trainer = build(cfg, folder)
             trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-            metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+            metrics = {
+                name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+            }
             best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
-            metrics |= trainer.test(model, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False)[0]
+            metrics |= trainer.test(
+                model, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False
+            )[0]
         except SIGTERMException:
             sys.exit(f"{folder}: ended by SIGTERM; the same command with resume=auto goes on from here")
         finally:

@@ -17,6 +17,28 @@ def integral_image(image: Tensor) -> Tensor:
     return torch.nn.functional.pad(sums, (1, 0, 1, 0))
 
 
+def nearest_corner(location: Tensor, height: int, width: int) -> Tensor:
+    """The corner between pixels that is nearest to a location: (..., 2) int64 as (x, y), (0, 0) top left.
+
+    Args:
+        location: (..., 2) as (x, y); (-1, -1) is the top-left corner of the image and (0, 0) its centre.
+        height, width: of the image in pixels.
+    """
+    extent = torch.stack((location.new_tensor(width), location.new_tensor(height)))
+    return ((location.float() + 1) / 2 * extent).round().long()
+
+
+def windows(location: Tensor, height: int, width: int, size: int, scales: int) -> Tensor:
+    """The squares that :func:`retina` sees, finest first: (..., scales, 4) float32 as (left, top, right, bottom).
+
+    In pixels, also where they reach beyond the image. The arguments are those of :func:`nearest_corner` and
+    :func:`retina`.
+    """
+    corner = nearest_corner(location, height, width)[..., None, :]  # (..., 1, 2)
+    half = size // 2 * 2 ** torch.arange(scales, device=location.device)[:, None]
+    return torch.cat((corner - half, corner + half), -1).float()
+
+
 def retina(integral: Tensor, location: Tensor, size: int, scales: int) -> Tensor:
     """rho(x, l): concentric square patches, each twice as wide as the one before and all resampled to one size.
 
@@ -34,8 +56,7 @@ def retina(integral: Tensor, location: Tensor, size: int, scales: int) -> Tensor
         (batch, scales * channels, size, size) in float32.
     """
     batch, channels, rows, columns = integral.shape
-    extent = torch.stack((location.new_tensor(columns - 1), location.new_tensor(rows - 1)))
-    centre = ((location.float() + 1) / 2 * extent).round().long()  # (batch, 2) in pixels
+    centre = nearest_corner(location, rows - 1, columns - 1)  # (batch, 2) in pixels
     steps = torch.arange(size + 1, device=location.device) - size // 2
     widths = 2 ** torch.arange(scales, device=location.device)
     edges = centre[:, :, None, None] + widths[:, None] * steps  # (batch, 2, scales, size + 1)

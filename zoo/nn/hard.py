@@ -51,5 +51,3 @@ def sample_categorical(logits: Tensor, noise: Tensor) -> Tensor:
     """
     cumulative = logits.float().softmax(-1).cumsum(-1)
     return (noise[:, None] > cumulative[:, :-1]).sum(-1)
-
-

@@ -1,7 +1,19 @@
 """Recurrent Models of Visual Attention."""
 
-from zoo.ram.baselines import LitBaseline
-from zoo.ram.module import LitRAM
-from zoo.ram.network import RAM
+from importlib import import_module
 
-__all__ = ["RAM", "LitBaseline", "LitRAM"]
+from zoo.ram.network import RAM
+from zoo.ram.pipeline import Glimpses
+
+NETWORK, PIPELINE = RAM, Glimpses
+
+__all__ = ["NETWORK", "PIPELINE", "RAM", "Glimpses", "LitBaseline", "LitCatch", "LitRAM"]
+
+_TRAINERS = {"LitBaseline": "zoo.ram.baselines", "LitCatch": "zoo.ram.control", "LitRAM": "zoo.ram.module"}
+
+
+def __getattr__(name: str):
+    """What trains is imported when it is asked for: who loads a network needs neither Lightning nor Hydra."""
+    if name not in _TRAINERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_TRAINERS[name]), name)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.nn.glimpse import integral_image, retina
+from zoo.attention import Attention
+from zoo.nn.glimpse import integral_image, retina, windows
 
 
 class Rollout(NamedTuple):
@@ -38,8 +39,8 @@ class GlimpseNetwork(nn.Module):
 class ReLUCore(nn.Module):
     """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b).
 
-    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015): with the small random
-    matrix that is torch's default, what the first glimpses saw has all but vanished from h_T.
+    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015): with the small
+    random matrix that is torch's default, what the first glimpses saw has all but vanished from h_T.
     """
 
     def __init__(self, inputs: int, hidden: int):
@@ -142,8 +143,8 @@ class RAM(nn.Module):
         Args:
             image: (batch, channels, height, width) in [0, 1], of any size.
             offsets: (batch, T, 2). The first is the random place where the episode starts; the others are the policy's
-                exploration (sigma times a standard normal; for the random policy, uniform in [-1, 1]), or zero to follow
-                the means. Without offsets a fresh random start is drawn and the means are followed.
+                exploration (sigma times a standard normal; for the random policy, uniform in [-1, 1]), or zero to
+                follow the means. Without offsets a fresh random start is drawn and the means are followed.
         """
         batch, T = len(image), self.num_glimpses
         if offsets is None:
@@ -162,9 +163,23 @@ class RAM(nn.Module):
                 mean = self.next_mean(state[0])
         h = torch.stack(hs, 1)  # (batch, T, hidden)
         return Rollout(
-            logits=self.act(h[:, -1]).float(),
+            logits=self.act(hs[-1]).float(),
             locations=torch.stack(locations, 1),
             samples=torch.stack(samples, 1),
             means=torch.stack(means, 1),
             baselines=self.expect(h.detach()).squeeze(-1).float(),
+        )
+
+    @torch.no_grad()
+    def record(self, image: Tensor, offsets: Tensor | None = None) -> Attention:
+        """The windows of every glimpse, finest first, and what the retina saw in them; see :meth:`forward`.
+
+        The views are (batch, T, scales * channels, size, size), the channels of the finest window first.
+        """
+        locations = self.forward(image, offsets).locations  # not self(): a compiled network would compile once more
+        integral = integral_image(image)
+        return Attention(
+            boxes=windows(locations, *image.shape[-2:], self.glimpse_size, self.num_scales),
+            images=image,
+            views=torch.stack([self.look(integral, location) for location in locations.unbind(1)], 1),
         )

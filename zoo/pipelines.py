@@ -1,0 +1,127 @@
+"""From raw inputs (a sentence, a picture) to a result and where the model looked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class InputError(ZooError):
+    """A raw input that the model cannot answer to; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a model says about one input; a room adds fields of plain values.
+
+    Args:
+        attention: where the model looked, a batch of one.
+    """
+
+    attention: Attention
+
+    def plain(self) -> dict[str, Any]:
+        """The answer without the attention record, as plain values for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "attention"}
+
+    @property
+    def title(self) -> str | None:
+        """The answer as the title of its plot."""
+        return None
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Draws where the model looked, into a file in the format of its ending where a path is given."""
+        from zoo.plots import plot  # matplotlib takes a second to import
+
+        return plot(self.attention, path, title=self.title)
+
+
+class Pipeline:
+    """Raw inputs to results. A room says how a batch of them becomes one batch of the network, and back.
+
+    Args:
+        network: a room's network with its weights.
+        config: what :func:`zoo.release.read_config` returns: ``slug``, ``row``, ``network``, ``preprocess``.
+        folder: the released folder, for the files that travel with the weights (a tokenizer).
+    """
+
+    task = "other"  # one of the Hub's pipeline tags, for the card
+
+    def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
+        self.network, self.config, self.folder = network.eval(), config, folder
+
+    def __call__(self, raw: Any, **options: Any) -> Any:
+        """One result for one raw input, or a list of results for a batch of them.
+
+        Args:
+            raw: one input, or a list of them.
+            options: of the room's :meth:`answer`.
+
+        Raises:
+            InputError: an input that cannot be meant; one sentence.
+        """
+        batch = self.unpack(raw)
+        if batch is None:
+            return self._answer([raw], **options)[0]
+        if not batch:
+            raise InputError("the list of inputs is empty")
+        return self._answer(batch, **options)
+
+    @torch.no_grad()
+    def _answer(self, batch: list[Any], **options: Any) -> list[Result]:
+        return self.answer(batch, **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def unpack(self, raw: Any) -> list[Any] | None:
+        """The inputs of a batch; None for a single input."""
+        return list(raw) if isinstance(raw, list | tuple) else None
+
+    def answer(self, batch: list[Any], **options: Any) -> list[Result]:
+        """One result for each of at least one raw input."""
+        raise NotImplementedError
+
+    def read(self, given: str) -> Any:
+        """The raw input, or inputs, that the command line names; here the word itself."""
+        return given
+
+    def example(self, batch: int) -> dict[str, Tensor]:
+        """Arguments of the network's forward by name, each with `batch` first; for export."""
+        raise NotImplementedError
+
+    @staticmethod
+    def preprocess(data: dict[str, Any]) -> dict[str, Any]:
+        """What the pipeline must know of the data that the network was trained on, as plain values.
+
+        Args:
+            data: the ``data`` part of the run's config.
+        """
+        return {}
+
+
+def pipeline(name: str | Path) -> Pipeline:
+    """The pipeline of a released model.
+
+    Args:
+        name: ``slug.row``, a folder, or ``hf-hub:user/name``.
+
+    Raises:
+        UnknownName, WeightsError: one sentence.
+    """
+    from zoo import registry, release
+
+    folder = registry.released(name)
+    config = release.read_config(folder)
+    room = registry.room(config["slug"])
+    return room.PIPELINE(release.load(folder, room.NETWORK), config, folder)
