@@ -9,7 +9,7 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 train: .venv/train  ## install what is needed and train RAM on the digits that ship with the project
-	$(BIN)/python scripts/train.py experiment=ram/mnist28_6 $(ARGS)
+	$(BIN)/python scripts/train.py experiment=ram/mnist28_6 trainer.max_epochs=60 $(ARGS)
 
 test: .venv/dev  ## install what is needed and run the tests (at most ten minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

@@ -1,0 +1,32 @@
+"""Released weights reproduce the number that results.yaml prints for them."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from zoo import running
+
+RELEASED = [
+    (f"{path.parent.name}.{name}", row["ours"]["value"])
+    for path in sorted((ROOT / "zoo").glob("*/results.yaml"))
+    for name, row in yaml.safe_load(path.read_text()).items()
+    if row["weights"]
+]
+
+
+@pytest.mark.parametrize(("name", "printed"), RELEASED)
+def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_path):
+    experiment = name.replace(".", "/", 1)
+    fast = ("model.test_starts=1", "trainer.enable_progress_bar=false")
+    running.evaluate(composed(f"experiment={experiment}", f"name={name}", *fast, config="evaluate"))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test/error"] == pytest.approx(printed, abs=0.02)  # 2 of 10,000 digits, for another processor
+
+
+def test_folders_of_weights_are_small():
+    sizes = {
+        folder: sum(path.stat().st_size for path in folder.rglob("*")) for folder in (ROOT / "zoo").glob("*/weights/*/")
+    }
+    assert max(sizes.values()) <= 16 * 2**20 and sum(sizes.values()) <= 96 * 2**20
