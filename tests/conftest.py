@@ -43,14 +43,14 @@ def composed(tmp_path):
     GlobalHydra.instance().clear()
 
 
-def command(script: str, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-    """Runs a script of the project as a user would."""
+def command(script: str, *arguments: str, check: bool = True, **environment: str | None) -> subprocess.CompletedProcess:
+    """Runs a script of the project as a user would; an environment variable given as None is taken away."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": "0", **environment}
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments],
         capture_output=True,
         text=True,
-        env=env,
+        env={name: value for name, value in env.items() if value is not None},
         cwd=ROOT,
         timeout=280,
     )

@@ -12,29 +12,42 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 CALLS = ("log_metrics", "log_hyperparams", "log_image", "after_save_checkpoint", "save", "finalize")
 
 
-def guard(logger: Logger, seconds: float = 60.0) -> Logger:
-    """Wraps what a training calls on a logger: the first call that fails or hangs silences it, with a warning."""
+def _run(function: Callable[[], Any], seconds: float) -> str | None:
+    """Calls a function in a thread of its own. Returns what went wrong, if anything did."""
+    failure: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except Exception as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return f"no answer within {seconds:.0f} s" if thread.is_alive() else repr(failure[0]) if failure else None
+
+
+def _switched_off(logger: Logger, reason: str) -> None:
+    warnings.warn(f"{type(logger).__name__} is switched off, the run goes on: {reason}", stacklevel=3)
+
+
+def guard(logger: Logger, seconds: float = 60.0) -> Logger | None:
+    """Opens a logger and wraps what a training calls on it: the first call that fails or hangs silences it.
+
+    Returns:
+        The logger, or None with a warning where it cannot be opened.
+    """
+    if reason := _run(lambda: logger.experiment, seconds):
+        _switched_off(logger, reason)
+        return None
     dead = threading.Event()
 
     def guarded(function: Callable) -> Callable:
         def call(*args: Any, **kwargs: Any) -> None:
-            if dead.is_set():
-                return
-            failure: list[BaseException] = []
-
-            def run() -> None:
-                try:
-                    function(*args, **kwargs)
-                except Exception as error:
-                    failure.append(error)
-
-            thread = threading.Thread(target=run, daemon=True)
-            thread.start()
-            thread.join(seconds)
-            if thread.is_alive() or failure:
+            if not dead.is_set() and (reason := _run(lambda: function(*args, **kwargs), seconds)):
                 dead.set()
-                reason = repr(failure[0]) if failure else f"no answer within {seconds:.0f} s"
-                warnings.warn(f"{type(logger).__name__} is switched off, the run goes on: {reason}", stacklevel=2)
+                _switched_off(logger, reason)
 
         return call
 
@@ -56,9 +69,9 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **set
     import wandb
 
     if offline is None:
-        offline = os.environ.get("WANDB_MODE") != "online" and wandb.api.api_key is None
+        offline = os.environ.get("WANDB_MODE") == "offline" or not wandb.login(prompt=False, verify=False)
     Path(save_dir).mkdir(parents=True, exist_ok=True)
-    quiet = wandb.Settings(init_timeout=60, silent=True)
+    quiet = wandb.Settings(init_timeout=60, silent=True, mode="offline" if offline else "online")
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, settings=quiet, **settings)
 
 

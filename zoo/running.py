@@ -54,7 +54,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     cfg.monitor = cfg.monitor or model.monitor
     if cfg.compile:
         model.network.compile()
-    logger = guard(instantiate(cfg.logger, save_dir=str(folder))) if cfg.get("logger") else False
+    logger = (guard(instantiate(cfg.logger, save_dir=str(folder))) if cfg.get("logger") else None) or False
     trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(folder),
