@@ -80,7 +80,7 @@ def write_metrics(folder: Path, result: dict) -> None:
 
 def train(cfg: DictConfig) -> float | None:
     """Trains, tests the best checkpoint and writes metrics.json. Returns the metric that a sweep optimises."""
-    began = time.monotonic()
+    began, code = time.monotonic(), commit()  # of the code that was loaded, not of what is there when the run ends
     folder = output_folder()
     last = folder / "checkpoints" / "last.ckpt"
     resume = cfg.resume if cfg.resume != "auto" else str(last) if last.exists() else None
@@ -109,7 +109,7 @@ def train(cfg: DictConfig) -> float | None:
                 "minutes": round((time.monotonic() - began) / 60, 2),
                 "machine": machine(),
                 "precision": str(cfg.trainer.precision),
-                "commit": commit(),
+                "commit": code,
             }
             if upload:
                 print(f"Logged offline; upload with: {upload}")
@@ -117,7 +117,7 @@ def train(cfg: DictConfig) -> float | None:
     return metrics.get(cfg.monitor)
 
 
-def evaluate(cfg: DictConfig) -> float | None:
+def evaluate(cfg: DictConfig) -> None:
     """Recomputes the test metrics of released weights (name) or of a checkpoint (ckpt) and writes metrics.json."""
     folder = output_folder()
     launching.install()
@@ -135,4 +135,3 @@ def evaluate(cfg: DictConfig) -> float | None:
         if trainer.is_global_zero:
             of = {"ckpt": cfg.ckpt} if cfg.ckpt else {"name": cfg.name}
             write_metrics(folder, {**of, **metrics, "machine": machine(), "commit": commit()})
-    return None

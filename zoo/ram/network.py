@@ -39,8 +39,8 @@ class GlimpseNetwork(nn.Module):
 class ReLUCore(nn.Module):
     """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b).
 
-    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015): with the small
-    random matrix that is torch's default, what the first glimpses saw has all but vanished from h_T.
+    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015), so that at first
+    h_T keeps what the early glimpses saw.
     """
 
     def __init__(self, inputs: int, hidden: int):
