@@ -12,3 +12,21 @@ def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
 def linear_to_zero(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """From the learning rate of the optimiser linearly to 0 (RAM, section 4)."""
     return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / total_steps))
+
+
+def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> LambdaLR:
+    """The learning rate of the optimiser for a share of the training, then halved at even distances (Luong et al. 2015).
+
+    Args:
+        hold: share of the steps before the first halving; the paper's 8 of 12 epochs are 2/3.
+        times: halvings; the paper's 12 epochs have four, after epochs 8, 9, 10 and 11.
+    """
+    first = hold * total_steps
+    every = (total_steps - first) / times
+    return LambdaLR(optimizer, lambda step: 0.5 ** (0 if step < first else min(times, 1 + int((step - first) / every))))
+
+
+def warmup_linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> LambdaLR:
+    """Linearly from 0 to the learning rate of the optimiser over a share of the steps, then linearly to 0."""
+    up = max(1.0, warmup * total_steps)
+    return LambdaLR(optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / (total_steps - up)))
