@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.nn.glimpse import integral_image, retina
+from zoo.nn.glimpse import integral_image, patch, retina
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 
@@ -55,6 +55,8 @@ def test_retina_is_a_zero_padded_crop_and_average_pool(view):
     slow = [slow_retina(picture, x, y, size, scales) for picture, (x, y) in zip(image, corners, strict=True)]
     assert seen.dtype == torch.float32
     np.testing.assert_allclose(seen.numpy(), np.stack(slow), atol=1e-4)
+    finest = patch(torch.tensor(image), torch.tensor(locations), size)
+    np.testing.assert_array_equal(finest.numpy(), np.stack(slow)[:, : image.shape[1]])
 
 
 @relaxed

@@ -14,7 +14,6 @@ from torch import nn
 from datamodules.files import EMBEDDED
 from datamodules.mnist import parse_idx
 from tests.nn.test_glimpse import slow_retina
-from zoo.nn.glimpse import integral_image
 from zoo.nn.random import normal, uniform
 from zoo.ram.module import LitRAM, draw_offsets
 from zoo.ram.network import RAM, GlimpseNetwork, LSTMCore
@@ -121,7 +120,7 @@ def test_lstm_ram_runs_its_core_over_the_glimpses():
     lit = make(core="lstm")
     network, batch = lit.network, make_batch()
     rollout = play(lit, batch)
-    state, integral = network.initial_state(5), integral_image(batch["image"])
+    state, integral = network.initial_state(5), network.surface(batch["image"])
     assert len(state) == 2
     for t in range(3):
         rho = network.look(integral, rollout.locations[:, t])
@@ -348,7 +347,7 @@ def enumerate_sequences(network: RAM, image: torch.Tensor):
     corners = torch.tensor(list(itertools.product(range(SIDE + 1), repeat=2)))  # (x, y)
     places = torch.tensor(list(itertools.product(range(len(corners)), repeat=T)))  # (n, T)
     # equal prefixes have equal means, but to run all sequences as one batch is shorter
-    integral = integral_image(image[None]).expand(len(places), -1, -1, -1)
+    integral = network.surface(image[None]).expand(len(places), -1, -1, -1)
     state, mean = network.initial_state(len(places)), None
     edge = torch.ones(SIDE + 1)
     edge[[0, -1]] = 0.5

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zoo.attention import Attention
 from zoo.metrics import ErrorRate
 from zoo.module import ZooModule
-from zoo.nn.glimpse import integral_image, windows
+from zoo.nn.glimpse import windows
 from zoo.nn.hard import baseline_loss, gaussian_log_prob, reinforce_loss, sample_categorical
 from zoo.nn.random import uniform
 from zoo.ram.catch import ACTIONS, Rules, State, caught, move, screen, start
@@ -33,10 +33,10 @@ class Player(RAM):
         super().__init__(**arguments)
         self.brightness = brightness
 
-    def look(self, integral: Tensor, location: Tensor) -> Tensor:
+    def look(self, surface: Tensor, location: Tensor) -> Tensor:
         """(batch, scales * channels, size, size): the number of lit pixels under each cell, times the brightness."""
-        area = 4.0 ** torch.arange(self.num_scales, device=integral.device)  # pixels under a cell
-        cells = super().look(integral, location).unflatten(1, (self.num_scales, -1))
+        area = 4.0 ** torch.arange(self.num_scales, device=surface.device)  # pixels under a cell
+        cells = super().look(surface, location).unflatten(1, (self.num_scales, -1))
         return (cells * (self.brightness * area)[:, None, None, None]).flatten(1, 2)
 
 
@@ -69,7 +69,7 @@ def play(network: RAM, rules: Rules, key: Tensor, explore: bool) -> Episode:
     for t in range(rules.frames):
         sample = mean.detach() + offsets[:, t]
         location = sample.clamp(-1, 1)
-        state = network.step(integral_image(screen(game, rules)), location, state)
+        state = network.step(network.surface(screen(game, rules)), location, state)
         h = state[0]
         logits.append(network.act(h).float())
         action = sample_categorical(logits[-1], noise[:, t]) if explore else logits[-1].argmax(-1)
@@ -161,7 +161,7 @@ class LitCatch(ZooModule):
         """The windows of every frame over the last screen; the screens of all frames are ``self.film(batch)``."""
         episode = play(self.network, self.rules, batch["key"], explore=False)
         screens = screen(episode.states, self.rules)  # (batch, T + 1, 1, size, size)
-        seen = self.network.look(integral_image(screens[:, :-1].flatten(0, 1)), episode.locations.flatten(0, 1))
+        seen = self.network.look(self.network.surface(screens[:, :-1].flatten(0, 1)), episode.locations.flatten(0, 1))
         return Attention(
             boxes=windows(episode.locations, *screens.shape[-2:], self.network.glimpse_size, self.network.num_scales),
             images=screens[:, -1],

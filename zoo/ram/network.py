@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Attention
-from zoo.nn.glimpse import integral_image, retina, windows
+from zoo.nn.glimpse import integral_image, patch, retina, windows
 
 
 class Rollout(NamedTuple):
@@ -125,13 +125,19 @@ class RAM(nn.Module):
         """h_0 = 0: a tuple of (batch, hidden)."""
         return tuple(self.locate.weight.new_zeros(batch, size) for size in self.core.state_sizes)
 
-    def look(self, integral: Tensor, location: Tensor) -> Tensor:
-        """rho(x, l): (batch, scales * channels, size, size); see :func:`zoo.nn.glimpse.retina`."""
-        return retina(integral, location, self.glimpse_size, self.num_scales)
+    def surface(self, image: Tensor) -> Tensor:
+        """What the retina reads of an image, made once: its integral image, or for one scale the image itself."""
+        return integral_image(image) if self.num_scales > 1 else image
 
-    def step(self, integral: Tensor, location: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def look(self, surface: Tensor, location: Tensor) -> Tensor:
+        """rho(x, l): (batch, scales * channels, size, size); see :func:`zoo.nn.glimpse.retina`."""
+        if self.num_scales == 1:
+            return patch(surface, location, self.glimpse_size)
+        return retina(surface, location, self.glimpse_size, self.num_scales)
+
+    def step(self, surface: Tensor, location: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One glimpse: l_{t-1} and h_{t-1} to h_t."""
-        rho = self.look(integral, location)
+        rho = self.look(surface, location)
         return self.core(self.glimpse(self.contrast * rho.flatten(1), location), state)
 
     def next_mean(self, h: Tensor) -> Tensor:
@@ -153,14 +159,14 @@ class RAM(nn.Module):
         if offsets is None:
             offsets = image.new_zeros(batch, T, 2)
             offsets[:, 0].uniform_(-1, 1)
-        integral = integral_image(image)
+        surface = self.surface(image)
         state = self.initial_state(batch)
         mean = image.new_zeros(batch, 2, dtype=torch.float32)
         hs, means, samples, locations = [], [], [], []
         for t in range(T):
             sample = mean.detach() + offsets[:, t]
             location = sample.clamp(-1, 1)
-            state = self.step(integral, location, state)
+            state = self.step(surface, location, state)
             hs.append(state[0]), means.append(mean), samples.append(sample), locations.append(location)
             if t < T - 1:  # the place that the last state would choose is never looked at
                 mean = self.next_mean(state[0])
@@ -180,9 +186,9 @@ class RAM(nn.Module):
         The views are (batch, T, scales * channels, size, size), the channels of the finest window first.
         """
         locations = self.forward(image, offsets).locations  # not self(): a compiled network would compile once more
-        integral = integral_image(image)
+        surface = self.surface(image)
         return Attention(
             boxes=windows(locations, *image.shape[-2:], self.glimpse_size, self.num_scales),
             images=image,
-            views=torch.stack([self.look(integral, location) for location in locations.unbind(1)], 1),
+            views=torch.stack([self.look(surface, location) for location in locations.unbind(1)], 1),
         )
