@@ -1,0 +1,250 @@
+"""Sentences in one language and their translations in another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.buckets import Buckets, Share
+from datamodules.files import DataError
+from datamodules.moses import detokenise, tokenise
+from datamodules.parallel import Pairs, read_pairs
+from datamodules.sampling import EpochBatches
+from datamodules.tokens import BOS, EOS, PAD, encode, read_tokenizer, train_tokenizer
+
+SIDES = ("source", "target")
+
+
+class Side:
+    """The sentences of one side of a split as one row of ids."""
+
+    def __init__(self, sentences: list[list[int]]):
+        self.length = np.array([len(ids) for ids in sentences], dtype=np.int64)
+        self.start = np.concatenate([[0], self.length.cumsum()])
+        self.ids = torch.tensor([i for ids in sentences for i in ids], dtype=torch.int64)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.ids[self.start[index] : self.start[index + 1]]
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The sentences of the given positions, padded at the end: (batch, longest)."""
+        return pad_sequence([self[i] for i in index.tolist()], batch_first=True, padding_value=PAD)
+
+
+class Split(Dataset):
+    """A split in ids: source with eos; target with bos and eos. An item is a batch."""
+
+    def __init__(self, pairs: Pairs, source: Side, target: Side):
+        self.pairs, self.source, self.target = pairs, source, target
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, share: Share) -> dict[str, Tensor]:
+        index, tokens, sentences = share
+        return {
+            "source": self.source.rows(index),
+            "target": self.target.rows(index),
+            "index": index,
+            "tokens": torch.tensor(tokens, dtype=torch.float32),
+            "sentences": torch.tensor(sentences, dtype=torch.float32),
+        }
+
+
+class ByLength(EpochBatches):
+    """Batches for evaluation: every sentence once, longest last, each process every world-th."""
+
+    def __init__(self, split: Split, batch_size: int, rank: int, world: int):
+        super().__init__(len(split), batch_size, shuffle=False, rank=rank, world=world)
+        self.order, self.length = torch.from_numpy(split.source.length.argsort(kind="stable")), split.target.length
+
+    def __iter__(self):
+        for _, positions in super().__iter__():
+            index = self.order[positions]
+            yield Share(index, float(self.length[index.numpy()].sum() - len(index)), float(len(index)))
+
+
+class Translation(pl.LightningDataModule):
+    """Batches of translation pairs.
+
+    A batch holds `source` (batch, S), words and eos; `target` (batch, T + 1), bos, words and eos; both int64 and padded
+    with 0 at the end; `index` (batch,), positions in the split; and `tokens` and `sentences`, how many (bos not
+    counted) the batches of all processes hold together, divided by the number of processes.
+
+    Args:
+        source, target: languages, as in the names of files.
+        corpus: "debian", which ships with the zoo; "files" in `root`; or the name of a Hugging Face data set.
+        root: folder with <prefix>.<language>, or .gz, for each split.
+        subset: of a Hugging Face data set, as de-en.
+        train, val, test: the prefixes of files; for other corpora the names of their splits.
+        tokens: "bpe" or "words".
+        vocabulary: entries for each language, or for both together where it is `joint`.
+        joint: whether both languages share one vocabulary.
+        moses: whether Moses tokenisation comes first (words then are what the papers call words).
+        lowercase: whether text is lower-cased.
+        pretokenised: whether the text is words with spaces between already; it is then scored as it stands.
+        tokenizer: a folder with source.json and target.json, as released weights have it; then no vocabulary is made
+            and no training text is needed to evaluate.
+        max_length: longer training pairs (tokens of either side) are left out, as are those with an empty side.
+        reverse: whether the words of the source are turned round; eos stays last.
+        batch_tokens: target tokens, padding counted, of a batch for each process; unless
+        batch_size: sentences of a batch for each process.
+        eval_batch_size: sentences.
+        limit: use only the first so many pairs of each split.
+    """
+
+    def __init__(
+        self,
+        source: str = "de",
+        target: str = "en",
+        corpus: str = "debian",
+        root: str | None = None,
+        subset: str | None = None,
+        train: str = "train",
+        val: str = "val",
+        test: str = "test",
+        tokens: str = "bpe",
+        vocabulary: int = 8000,
+        joint: bool = True,
+        moses: bool = False,
+        lowercase: bool = False,
+        pretokenised: bool = False,
+        tokenizer: str | None = None,
+        max_length: int = 100,
+        reverse: bool = False,
+        batch_tokens: int = 4096,
+        batch_size: int | None = None,
+        eval_batch_size: int = 64,
+        seed: int = 0,
+        limit: int | None = None,
+    ):
+        super().__init__()
+        self.languages = {"source": source, "target": target}
+        self.corpus, self.root, self.subset = corpus, root, subset
+        self.names = {"train": train, "val": val, "test": test}
+        self.tokens, self.vocabulary, self.joint = tokens, vocabulary, joint
+        self.moses, self.lowercase, self.pretokenised = moses, lowercase, pretokenised
+        self.tokenizer, self.max_length, self.reverse = tokenizer, max_length, reverse
+        self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
+        self.seed, self.limit = seed, limit
+        self._pairs: dict[str, Pairs] = {}
+        self._splits: dict[str, Split] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
+
+    @property
+    def spec(self) -> dict:
+        """What only the data knows, for the model's constructor."""
+        sizes = {f"{side}_vocabulary": self.tokenizers[side].get_vocab_size() for side in SIDES}
+        return {**sizes, "reverse": self.reverse}
+
+    def pairs(self, split: str) -> Pairs:
+        """The pairs of a split as text."""
+        if split not in self._pairs:
+            found = read_pairs(self.corpus, self.names[split], *self.languages.values(), self.root, self.subset)
+            if split == "train":
+                found = [(a, b) for a, b in found if a.strip() and b.strip()]
+            self._pairs[split] = found[: self.limit]
+        return self._pairs[split]
+
+    def _words(self, split: str, side: str) -> list[str]:
+        """One side of a split, as the tokenizer wants it."""
+        lines = [pair[SIDES.index(side)] for pair in self.pairs(split)]
+        return tokenise(lines, self.languages[side]) if self.moses else lines
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """The tokenizer of each side: read from the folder `tokenizer`, or made of the training text."""
+        if not self._tokenizers:
+            if self.tokenizer is not None:
+                self._tokenizers = {side: read_tokenizer(Path(self.tokenizer) / f"{side}.json") for side in SIDES}
+            else:
+                text = {side: self._words("train", side) for side in SIDES}
+                how = {"lowercase": self.lowercase, "pretokenised": self.pretokenised or self.moses}
+                if self.joint:
+                    both = train_tokenizer(text["source"] + text["target"], self.vocabulary, self.tokens, **how)
+                    self._tokenizers = dict.fromkeys(SIDES, both)
+                else:
+                    self._tokenizers = {
+                        side: train_tokenizer(text[side], self.vocabulary, self.tokens, **how) for side in SIDES
+                    }
+        return self._tokenizers
+
+    def split(self, split: str) -> Split:
+        """A split in ids, made when it is asked for."""
+        if split not in self._splits:
+            ids = [encode(self.tokenizers[side], self._words(split, side)) for side in SIDES]
+            pairs, rows = self.pairs(split), list(zip(*ids, strict=True))
+            if split == "train":
+                kept = [i for i, (a, b) in enumerate(rows) if a and b and max(len(a), len(b)) <= self.max_length]
+                if not kept:
+                    raise DataError(f"no training pair has at most {self.max_length} tokens on both sides")
+                pairs, rows = [pairs[i] for i in kept], [rows[i] for i in kept]
+            source = Side([[*(a[::-1] if self.reverse else a), EOS] for a, _ in rows])
+            target = Side([[BOS, *b, EOS] for _, b in rows])
+            self._splits[split] = Split(pairs, source, target)
+        return self._splits[split]
+
+    def sources(self, split: str, index: list[int]) -> list[str]:
+        """The source sentences at positions of a split."""
+        return [self.split(split).pairs[i][0] for i in index]
+
+    def references(self, split: str, index: list[int]) -> list[str]:
+        """The target sentences at positions of a split, lower-cased where the model is."""
+        lines = [self.split(split).pairs[i][1] for i in index]
+        return [line.lower() for line in lines] if self.lowercase else lines
+
+    def detokenise(self, ids: list[list[int]]) -> list[str]:
+        """Text of target ids, as the references are written."""
+        words = self.tokenizers["target"].decode_batch(ids, skip_special_tokens=False)
+        return detokenise(words, self.languages["target"]) if self.moses else words
+
+    def pieces(self, ids: Tensor, side: str) -> list[list[str]]:
+        """The tokens of each row of ids (batch, length), without padding."""
+        name = self.tokenizers[side].id_to_token
+        return [[name(i) for i in row if i != PAD] for row in ids.tolist()]
+
+    def save(self, folder: Path) -> None:
+        """Writes what must travel with the weights: source.json and target.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for side, tokenizer in self.tokenizers.items():
+            tokenizer.save(str(folder / f"{side}.json"))
+
+    def state_dict(self) -> dict[str, str]:
+        return {side: tokenizer.to_str() for side, tokenizer in self.tokenizers.items()}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        for side, tokenizer in self.tokenizers.items():
+            if state[side] != tokenizer.to_str():
+                raise DataError(f"the {side} vocabulary is not that of the checkpoint; the text has changed")
+
+    def _processes(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def train_dataloader(self) -> DataLoader:
+        split, (rank, world) = self.split("train"), self._processes()
+        batches = Buckets(
+            split.source.length,
+            split.target.length - 1,
+            batch_tokens=None if self.batch_size else self.batch_tokens,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            skip=lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0,
+        )
+        return DataLoader(split, sampler=batches, batch_size=None)
+
+    def _eval_dataloader(self, name: str) -> DataLoader:
+        split = self.split(name)
+        return DataLoader(split, sampler=ByLength(split, self.eval_batch_size, *self._processes()), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._eval_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._eval_dataloader("test")
