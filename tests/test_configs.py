@@ -13,18 +13,39 @@ EXPERIMENTS = sorted(
     for path in (ROOT / "conf/experiment").rglob("*.yaml")
 )
 FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false")
+TEXT = ("bahdanau/", "luong/")
+SMALL = ("model.embedding=8", "model.hidden=8", "data.vocabulary=60", "data.limit=40")
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A function from an experiment to overrides that let it run in a second: for text, a tiny corpus as files."""
+
+    def overrides(experiment: str) -> tuple[str, ...]:
+        if not experiment.startswith(TEXT):
+            return FAST
+        if "/debian" in experiment:
+            return (*FAST, *SMALL)
+        for split in ("train", "val", "test"):
+            for language in ("de", "en", "fr"):
+                lines = [f"{language} {i} line {i % 7} ." for i in range(20)]
+                (tmp_path / f"{split}.{language}").write_text("\n".join(lines) + "\n")
+        files = ("data.corpus=files", f"data.root={tmp_path}", "data.train=train", "data.val=val", "data.test=test")
+        return (*FAST, *SMALL, *files)
+
+    return overrides
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_runs_two_steps(experiment, composed):
-    cfg = composed(f"experiment={experiment}", *FAST)
+def test_every_experiment_runs_two_steps(experiment, composed, small):
+    cfg = composed(f"experiment={experiment}", *small(experiment))
     metric = running.train(cfg)
     assert metric is not None and metric >= 0
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_a_checkpoint_holds_plain_values_only(experiment, composed, tmp_path):
-    cfg = composed(f"experiment={experiment}", *FAST)
+def test_a_checkpoint_holds_plain_values_only(experiment, composed, small):
+    cfg = composed(f"experiment={experiment}", *small(experiment))
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model, **datamodule.spec)
     assert isinstance(model, ZooModule)

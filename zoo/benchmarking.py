@@ -1,4 +1,7 @@
-"""How fast a training step is: samples a second for each part of it, and settings compared as ratios in one run."""
+"""How fast a training step is: samples a second for each part of it, and settings compared as ratios in one run.
+
+Of sentences the samples are target tokens.
+"""
 
 import resource
 import time
@@ -25,7 +28,7 @@ class Step:
         torch.manual_seed(cfg.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
         self.datamodule = instantiate(cfg.data)
-        self.datamodule.setup()
+        self.datamodule.setup("fit")
         self.model = instantiate(cfg.model, **self.datamodule.spec).to(self.device)
         self.optimizer = instantiate(self.model.optimizer, self.model.parameters())
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
@@ -65,7 +68,7 @@ class Step:
         timed(lambda: (self.optimizer.step(), self.optimizer.zero_grad(set_to_none=True)))
         for name, start, end in zip(PARTS, marks[:-1], marks[1:], strict=True):
             seconds[name] += end - start
-        self.samples += len(batch["label"] if "label" in batch else next(iter(batch.values())))
+        self.samples += int(batch["tokens"]) if "tokens" in batch else len(next(iter(batch.values())))
 
 
 def benchmark(cfg: DictConfig) -> dict[str, dict[str, float]]:
@@ -107,4 +110,5 @@ def run(cfg: DictConfig) -> None:
     if torch.cuda.is_available():
         print(f"peak memory on the device: {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB")
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
-    print(f"{torch.get_num_threads()} threads, batch {cfg.data.batch_size}")
+    size = cfg.data.get("batch_size") or f"of {cfg.data.batch_tokens} target tokens"
+    print(f"{torch.get_num_threads()} threads, batch {size}")

@@ -22,7 +22,7 @@ class ZooModule(pl.LightningModule):
         schedule: a dict with a ``_target_`` of :mod:`zoo.schedules`, called with the optimiser and the number of steps.
     """
 
-    monitor = "val/loss"  # the metric that chooses the best checkpoint; lower is better
+    monitor, mode = "val/loss", "min"  # the metric that chooses the best checkpoint, and whether low or high is good
 
     def __init__(self, network: nn.Module, optimizer: dict | None = None, schedule: dict | None = None):
         super().__init__()

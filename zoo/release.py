@@ -27,6 +27,7 @@ from zoo.errors import UnknownName, ZooError, suggest
 FORMAT = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOKENIZER = "tokenizer"  # the folder of a run with the files of its vocabulary
 HUB = "hf-hub:"
 LIMIT = 16 * 2**20  # bytes of the folder of a row: it goes into the history of the project
 
@@ -249,6 +250,7 @@ def release_checkpoint(
         preprocess=_preprocess(path, room.PIPELINE) if preprocess is None else preprocess,
         title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
         task=room.PIPELINE.task,
+        files=sorted((path.resolve().parents[1] / TOKENIZER).glob("*")),
         **fields,
     )
     size = sum(file.stat().st_size for file in written.iterdir())

@@ -20,6 +20,7 @@ from zoo.callbacks import AtomicCheckpointIO
 from zoo.folders import DONE, output_folder
 from zoo.loggers import finish, guard
 from zoo.module import ZooModule
+from zoo.release import TOKENIZER
 
 # the datamodules resume in the middle of an epoch without the interface that Lightning asks for
 warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
@@ -51,6 +52,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
     model = instantiate(cfg.model, **datamodule.spec)
+    cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     if cfg.compile:
         model.network.compile()
@@ -89,6 +91,8 @@ def train(cfg: DictConfig) -> float | None:
     with launching.job():
         try:
             datamodule, model, trainer = build(cfg, folder)
+            if hasattr(datamodule, "save") and trainer.is_global_zero:
+                datamodule.save(folder / TOKENIZER)
             trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
             metrics = {
                 name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")
@@ -117,6 +121,15 @@ def train(cfg: DictConfig) -> float | None:
     return metrics.get(cfg.monitor)
 
 
+def _tokenizer(cfg: DictConfig) -> Path:
+    """The folder with the vocabulary of the weights that are evaluated."""
+    if cfg.ckpt:
+        return Path(cfg.ckpt).resolve().parents[1] / TOKENIZER
+    from zoo.registry import released
+
+    return released(cfg.name)
+
+
 def evaluate(cfg: DictConfig) -> None:
     """Recomputes the test metrics of released weights (name) or of a checkpoint (ckpt) and writes metrics.json."""
     folder = output_folder()
@@ -124,6 +137,8 @@ def evaluate(cfg: DictConfig) -> None:
     with launching.job():
         cfg.logger = None
         cfg.callbacks = {}
+        if "tokenizer" in cfg.data and cfg.data.tokenizer is None:
+            cfg.data.tokenizer = str(_tokenizer(cfg))
         datamodule, model, trainer = build(cfg, folder)
         if cfg.ckpt:
             model = type(model).load_from_checkpoint(cfg.ckpt, weights_only=True)

@@ -15,7 +15,7 @@ def linear_to_zero(optimizer: Optimizer, total_steps: int) -> LambdaLR:
 
 
 def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> LambdaLR:
-    """The learning rate of the optimiser for a share of the training, then halved at even distances (Luong et al. 2015).
+    """The learning rate of the optimiser, then halved at even distances (Luong et al. 2015).
 
     Args:
         hold: share of the steps before the first halving; the paper's 8 of 12 epochs are 2/3.

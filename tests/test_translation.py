@@ -1,0 +1,102 @@
+"""From a training run to a pipeline: release, translate, evaluate; and what is wrong with an input."""
+
+import json
+
+import pytest
+import torch
+
+import zoo
+from datamodules.translation import Translation
+from tests.conftest import command
+from zoo import release
+from zoo.bahdanau import RNNsearch
+from zoo.luong import StackedLSTM
+from zoo.pipelines import InputError
+
+SIZES = {"embedding": 8, "hidden": 8}
+NETWORKS = {
+    "bahdanau": (RNNsearch, {**SIZES, "maxout": 4, "attention": {"score": "additive", "scope": "global"}}),
+    "luong": (StackedLSTM, {**SIZES, "layers": 1, "attention": {"score": "general", "scope": "local_p"}}),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def folder(request, tmp_path):
+    data = Translation(limit=300, vocabulary=300, reverse=request.param == "luong")
+    make, arguments = NETWORKS[request.param]
+    torch.manual_seed(0)
+    network = make(**data.spec, **arguments)
+    data.save(tmp_path / "tokenizer")
+    return release.save(
+        network,
+        tmp_path / "weights",
+        name=f"{request.param}.debian_de_en",
+        config={**data.spec, **arguments},
+        preprocess={"source": "de", "target": "en", "moses": False, "reverse": data.reverse},
+        files=sorted((tmp_path / "tokenizer").glob("*")),
+    )
+
+
+def test_a_sentence_is_translated_and_aligned(folder, tmp_path):
+    pipe = zoo.pipeline(folder)
+    one = pipe("Werkzeuge für Entwickler")
+    assert isinstance(one.text, str) and one.log_probability < 0
+    outputs, inputs = one.alignment.shape
+    assert one.attention.inputs[0][-1] == "</s>" and len(one.attention.inputs[0]) == inputs
+    assert outputs - len(one.tokens) in (0, 1)
+    one.plot(tmp_path / "alignment.png")
+    assert (tmp_path / "alignment.png").stat().st_size > 1000
+
+
+def test_many_at_once_are_as_one_by_one(folder):
+    pipe = zoo.pipeline(folder)
+    lines = ["Werkzeuge", "", "Eine Bibliothek für Entwickler und andere Leute", "語 語"]
+    together = pipe(lines, beam=3)
+    for line, result in zip(lines, together, strict=True):
+        alone = pipe(line, beam=3)
+        assert (alone.text, alone.tokens) == (result.text, result.tokens)
+        torch.testing.assert_close(alone.alignment, result.alignment, atol=1e-5, rtol=0)
+
+
+def test_n_best_and_options(folder):
+    pipe = zoo.pipeline(folder)
+    assert len(pipe("Werkzeuge", beam=4, n_best=3).others) == 2
+    with pytest.raises(InputError, match="beam is 0; expected a whole number from 1"):
+        pipe("Werkzeuge", beam=0)
+
+
+def test_a_wrong_input_is_told(folder):
+    pipe = zoo.pipeline(folder)
+    with pytest.raises(InputError, match=r"the sentence has \d+ tokens; at most 500"):
+        pipe("Haus " * 2000)
+    with pytest.raises(InputError, match="sentence 1 is int; expected a string"):
+        pipe(["Haus", 3])
+    with pytest.warns(UserWarning, match="no word of it is known"):
+        pipe("語語")
+
+
+def test_the_pipeline_reads_as_the_training_does(folder):
+    pipe = zoo.pipeline(folder)
+    data = Translation(limit=300, reverse=pipe.source.reverse, tokenizer=str(folder))
+    lines = data.sources("test", list(range(20)))
+    ids = [data.split("test").source[i].tolist() for i in range(20)]
+    assert [[*row, 2] for row in pipe.source.encode(lines)] == ids
+
+
+def test_the_command_translates_a_file_line_by_line(folder, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("Werkzeuge\n\nEine Bibliothek\n", encoding="utf-8")
+    done = command("predict", f"name={folder}", f"input={path}", f"output={tmp_path / 'a.png'}")
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert len(answers) == 3 and all("text" in answer for answer in answers)
+    assert (tmp_path / "a_2.png").exists()
+    path.write_bytes(b"gut \xff\n")
+    failed = command("predict", f"name={folder}", f"input={path}", check=False)
+    assert failed.returncode == 1 and "not UTF-8" in failed.stderr
+
+
+def test_an_altered_tokenizer_is_told(folder):
+    (folder / release.SUMS).unlink()
+    (folder / "source.json").write_text("{}")
+    with pytest.raises(zoo.release.WeightsError, match=r"source\.json: cannot be read as a tokenizer"):
+        zoo.pipeline(folder)

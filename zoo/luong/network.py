@@ -1,0 +1,167 @@
+"""Effective Approaches to Attention-based Neural Machine Translation (Luong, Pham, Manning; EMNLP 2015).
+
+The symbols are those of arXiv 1508.04025, section 3. As in the authors' code, nothing here has a bias.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo.nn.attend import Attend
+
+
+class LSTM(nn.Module):
+    """One layer of LSTM cells without biases; the gates in one matrix are input, forget, output, candidate."""
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.input = nn.Linear(inputs, 4 * hidden, bias=False)
+        self.recurrent = nn.Linear(hidden, 4 * hidden, bias=False)
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """x: (..., 4 * hidden), already projected by `input`; h and c: (..., hidden). Returns the new h and c."""
+        gates, candidate = (x + self.recurrent(h)).to(c.dtype).split([3 * h.shape[-1], h.shape[-1]], -1)
+        i, f, o = gates.sigmoid().chunk(3, -1)
+        c = f * c + i * candidate.tanh()
+        return o * c.tanh(), c
+
+    def scan(self, x: Tensor, h: Tensor, c: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Over a sentence: x (batch, S, inputs) -> (batch, S, hidden), and the last h and c; padding carries on."""
+        hs = []
+        keep = mask[..., None].unbind(1) if mask is not None else None
+        for t, x_t in enumerate(self.input(x).unbind(1)):
+            new_h, new_c = self(x_t, h, c)
+            h, c = (new_h, new_c) if keep is None else (torch.where(keep[t], new_h, h), torch.where(keep[t], new_c, c))
+            hs.append(h)
+        return torch.stack(hs, 1), h, c
+
+
+class Memory(NamedTuple):
+    """What the decoder reads of a source sentence."""
+
+    states: Tensor  # (batch, S, d): h-bar_s of the top layer
+    keys: Tensor  # (batch, S, d): what the score makes of them, once
+    mask: Tensor  # (batch, S)
+    h: Tensor  # (batch, layers, d): the last states, where the decoder starts
+    c: Tensor  # (batch, layers, d)
+
+
+class State(NamedTuple):
+    """Where the decoder is, for K hypotheses of each sentence."""
+
+    h: Tensor  # (batch, K, layers, d)
+    c: Tensor  # (batch, K, layers, d)
+    feed: Tensor  # (batch, K, d): h-tilde_{t-1}, zero at first
+    step: Tensor  # (batch, K) int64: t, from 0
+
+
+class StackedLSTM(nn.Module):
+    """Two stacks of LSTM layers with global or local attention between them and input feeding.
+
+    Args:
+        source_vocabulary, target_vocabulary: special symbols included.
+        embedding, hidden: d (both 1000 in the paper).
+        layers: L of each stack.
+        attention: the arguments of :class:`zoo.nn.attend.Attend` beside the dimensions; None is the paper's base model.
+        input_feeding: whether h-tilde_{t-1} joins the embedding of y_{t-1} (section 3.3).
+        dropout: on the input vector of each layer, the fed-in part included.
+        output_dropout: on h-tilde before the softmax (not in the paper, for small data).
+        reverse: whether the data reverses the source words; local attention must know.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary: int,
+        target_vocabulary: int,
+        embedding: int = 1000,
+        hidden: int = 1000,
+        layers: int = 4,
+        attention: dict | None = None,
+        input_feeding: bool = True,
+        dropout: float = 0.2,
+        output_dropout: float = 0.0,
+        reverse: bool = True,
+    ):
+        super().__init__()
+        self.input_feeding = input_feeding
+        # weights belong to the word that is predicted for the location score, to the one that was read for the others
+        self.alignment_shift = int(attention is not None and attention.get("score") != "location")
+        self.source = nn.Embedding(source_vocabulary, embedding, padding_idx=0)
+        self.target = nn.Embedding(target_vocabulary, embedding, padding_idx=0)
+        fed = hidden if input_feeding else 0
+        self.encoder = nn.ModuleList(LSTM(hidden if layer else embedding, hidden) for layer in range(layers))
+        self.decoder = nn.ModuleList(LSTM(hidden if layer else embedding + fed, hidden) for layer in range(layers))
+        self.attend = Attend(hidden, hidden, reverse=reverse, **attention) if attention else None
+        self.join = nn.Linear(2 * hidden, hidden, bias=False) if attention else None  # W_c
+        self.out = nn.Linear(hidden, target_vocabulary, bias=False)  # W_s
+        self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1)  # section 4.1
+
+    def encode(self, source: Tensor, mask: Tensor) -> Memory:
+        """The top states and the last states of a source (batch, S), eos included."""
+        x = self.source(source)
+        h = c = x.new_zeros(len(x), self.out.in_features)  # float32 under autocast too
+        last_h, last_c = [], []
+        for layer in self.encoder:
+            x, end_h, end_c = layer.scan(self.dropout(x), h, c, mask)
+            last_h.append(end_h), last_c.append(end_c)
+        keys = self.attend.keys(x) if self.attend else x
+        return Memory(x, keys, mask, torch.stack(last_h, 1), torch.stack(last_c, 1))
+
+    def start(self, memory: Memory, beam: int = 1) -> State:
+        """The encoder's last states, and nothing fed in."""
+        h, c = (last[:, None].expand(-1, beam, -1, -1) for last in (memory.h, memory.c))
+        feed = memory.h.new_zeros(len(h), beam, h.shape[-1])
+        return State(h, c, feed, memory.mask.new_zeros(len(h), beam, dtype=torch.int64))
+
+    def look(self, h: Tensor, memory: Memory, step: int | Tensor) -> tuple[Tensor, Tensor]:
+        """h-tilde_t = tanh(W_c [c_t; h_t]) for the top states h_t (batch, Q, d), and a_t (batch, Q, S)."""
+        if self.attend is None:
+            is_last = memory.mask & ~nn.functional.pad(memory.mask[:, 1:], (0, 1))
+            return h, is_last[:, None].expand(-1, h.shape[1], -1).to(h.dtype)
+        c, weights = self.attend(h, memory.states, memory.keys, memory.mask, step)
+        return self.join(torch.cat([c, h], -1)).tanh(), weights
+
+    def advance(self, x: Tensor, h: tuple[Tensor, ...], c: tuple[Tensor, ...]) -> tuple[tuple, tuple]:
+        """One step of the decoder's stack: x (..., inputs), h and c of each layer (..., d)."""
+        hs, cs = [], []
+        for layer, h_l, c_l in zip(self.decoder, h, c, strict=True):
+            x, c_l = layer(layer.input(self.dropout(x)), h_l, c_l)
+            hs.append(x), cs.append(c_l)
+        return tuple(hs), tuple(cs)
+
+    def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: the target (batch, T) begins with bos. Returns logits (batch, T, words), a (batch, T, S)."""
+        memory = self.encode(source, mask)
+        y = self.target(target)
+        if self.input_feeding:
+            feeds, weights = self._with_feeding(y, memory)
+        else:
+            x = y
+            for layer, h, c in zip(self.decoder, memory.h.unbind(1), memory.c.unbind(1), strict=True):
+                x = layer.scan(self.dropout(x), h, c)[0]
+            feeds, weights = self.look(x, memory, torch.arange(y.shape[1], device=y.device))
+        return self.out(self.output_dropout(feeds)), weights
+
+    def _with_feeding(self, y: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        h, c = memory.h.unbind(1), memory.c.unbind(1)
+        feed = y.new_zeros(len(y), self.out.in_features)
+        feeds, weights = [], []
+        for t, y_t in enumerate(y.unbind(1)):
+            h, c = self.advance(torch.cat([y_t, feed.to(y_t.dtype)], -1), h, c)
+            joined, a = self.look(h[-1][:, None], memory, t)
+            feed = joined[:, 0]
+            feeds.append(feed), weights.append(a)
+        return torch.stack(feeds, 1), torch.cat(weights, 1)
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """One output word for K hypotheses each: token (batch, K). Returns log p (batch, K, words), state, a."""
+        x = self.target(token)
+        if self.input_feeding:
+            x = torch.cat([x, state.feed.to(x.dtype)], -1)
+        h, c = self.advance(x, state.h.unbind(2), state.c.unbind(2))
+        feed, weights = self.look(h[-1], memory, state.step)
+        log_p = self.out(feed).float().log_softmax(-1)
+        return log_p, State(torch.stack(h, 2), torch.stack(c, 2), feed, state.step + 1), weights

@@ -1,0 +1,159 @@
+"""Sentences in, translations and alignments out: the pipeline of every network that translates."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo.attention import Attention
+from zoo.decoding import Hypothesis, beam_search
+from zoo.pipelines import InputError, Pipeline, Result
+from zoo.text import BOS, EOS, PAD, UNK, Text, with_eos
+from zoo.unknown import replace_unknown
+
+LONGEST = 500  # tokens of a sentence
+
+
+@dataclass(frozen=True)
+class Translated(Result):
+    """The best translation of one sentence.
+
+    Args:
+        text: detokenised, unknown words replaced.
+        tokens: as the network wrote them, without the end symbol.
+        log_probability: of the tokens and the end symbol.
+        others: the texts of the next best translations.
+    """
+
+    text: str
+    tokens: list[str]
+    log_probability: float
+    others: list[str]
+
+    @property
+    def alignment(self) -> Tensor:
+        """(outputs, inputs): for each token written, the end symbol last, the weights over what was read."""
+        return self.attention.weights[0].mean(0)
+
+    @property
+    def title(self) -> str:
+        return self.text
+
+
+class Translate(Pipeline):
+    """A sentence to its translation and the alignment of the two.
+
+    An empty line is translated as one. A sentence is not split into sentences first. Unknown words are copied from the
+    source word that the attention was on.
+    """
+
+    task = "translation"
+
+    def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
+        super().__init__(network, config, folder)
+        how = self.config["preprocess"]
+        common = {"moses": how.get("moses", False)}
+        self.source = Text(folder / "source.json", how["source"], reverse=how.get("reverse", False), **common)
+        self.target = Text(folder / "target.json", how["target"], **common)
+
+    def answer(
+        self,
+        batch: list[Any],
+        beam: int = 5,
+        n_best: int = 1,
+        normalise: str = "length",
+        alpha: float = 1.0,
+        coverage: float = 0.0,
+        copy_unknown: bool = True,
+    ) -> list[Translated]:
+        """One translation for each sentence.
+
+        Args:
+            batch: strings, at most 500 tokens each.
+            beam: width of the search; 1 is greedy.
+            n_best: how many translations to give.
+            normalise, alpha, coverage: of the score of a hypothesis; see :func:`zoo.decoding.beam_search`.
+            copy_unknown: whether unknown words are replaced by the source word that they are aligned with.
+        """
+        for name, value in {"beam": beam, "n_best": n_best}.items():
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
+        ids = self.source.encode([self._check(raw, i, len(batch)) for i, raw in enumerate(batch)])
+        for i, row in enumerate(ids):
+            name = "the sentence" if len(batch) == 1 else f"sentence {i}"
+            if len(row) > LONGEST:
+                raise InputError(f"{name} has {len(row)} tokens; at most {LONGEST} can be translated at once")
+            if UNK in row and set(self.source.pieces(row)) <= {"<unk>", "▁"}:
+                warnings.warn(f"{name}: no word of it is known", stacklevel=6)  # the line that called the pipeline
+        source = with_eos(ids, self.device)
+        mask = source != PAD
+        memory = self.network.encode(source, mask)
+        found = beam_search(
+            self.network.step,
+            self.network.start(memory, beam),
+            memory,
+            max_length=2 * mask.sum(1) + 10,
+            banned=(PAD, BOS),
+            n_best=n_best,
+            normalise=normalise,
+            alpha=alpha,
+            coverage=coverage,
+            source_mask=mask,
+        )
+        return [
+            self._translated(hypotheses, [*row, EOS], copy_unknown) for hypotheses, row in zip(found, ids, strict=True)
+        ]
+
+    def _translated(self, hypotheses: list[Hypothesis], source: list[int], copy: bool) -> Translated:
+        best = hypotheses[0]
+        inputs = self.source.pieces(source)
+        tokens = self.target.pieces(best.tokens)
+        weights = best.weights[:, : len(inputs)].float()
+        outputs = [*tokens, *(["</s>"] if best.finished else [])]
+        return Translated(
+            attention=Attention(weights=weights[None, None], inputs=[inputs], outputs=[outputs]),
+            text=self._text(best, inputs, copy),
+            tokens=tokens,
+            log_probability=best.log_prob,
+            others=[self._text(other, inputs, copy) for other in hypotheses[1:]],
+        )
+
+    def _text(self, hypothesis: Hypothesis, inputs: list[str], copy: bool) -> str:
+        pieces = self.target.pieces(hypothesis.tokens)
+        if copy and UNK in hypothesis.tokens:
+            pieces = replace_unknown(pieces, hypothesis.weights, inputs[:-1], shift=self.network.alignment_shift)
+        return self.target.join(pieces)
+
+    def _check(self, raw: Any, index: int, count: int) -> str:
+        if not isinstance(raw, str):
+            name = "the sentence" if count == 1 else f"sentence {index}"
+            raise InputError(f"{name} is {type(raw).__name__}; expected a string")
+        return raw
+
+    def read(self, given: str) -> Any:
+        """The sentence itself, or the lines of a file that it names."""
+        path = Path(given)
+        try:
+            if not path.is_file():
+                return given
+            return path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
+        except OSError:  # a sentence too long for a file name
+            return given
+
+    def example(self, batch: int) -> dict[str, Tensor]:
+        """Arguments of the network's forward by name: source, mask and target (batch, length)."""
+        source = with_eos([[UNK + 1 + i % 3 for i in range(6)]] * batch, self.device)
+        return {
+            "source": source,
+            "mask": source != PAD,
+            "target": source.roll(1, 1).index_fill(1, source.new_tensor([0]), BOS),
+        }
+
+    @staticmethod
+    def preprocess(data: dict[str, Any]) -> dict[str, Any]:
+        """Languages, Moses tokenisation, and whether the source is reversed."""
+        return {name: data[name] for name in ("source", "target", "moses", "reverse")}

@@ -1,0 +1,164 @@
+"""LitTranslator: training, decoding and scoring of every network that turns one sequence of tokens into another."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.text import Perplexity
+
+from zoo import scoring
+from zoo.attention import Attention
+from zoo.decoding import beam_search, greedy
+from zoo.module import ZooModule
+
+PAD, BOS, EOS, UNK = range(4)
+
+
+class LitTranslator(ZooModule):
+    """Maximum likelihood with teacher forcing; BLEU of greedy output in validation and of beam search in the test.
+
+    A subclass names its network, which has ``encode``, ``start``, ``step`` and ``forward`` as zoo.decoding wants them.
+
+    Args:
+        loss_per: "sentence" (the sum over tokens, averaged over sentences, as the recurrent papers have it, whose
+            clipping depends on it) or "token".
+        label_smoothing: epsilon, spread evenly over the vocabulary.
+        beam: width in the test.
+        normalise, alpha: of the score of a hypothesis; see :func:`zoo.decoding.beam_search`.
+        ban_unknown: whether decoding may not write the unknown word.
+        optimizer, schedule: see :class:`zoo.module.ZooModule`.
+        network: the arguments of the network.
+    """
+
+    network_class: type[nn.Module]
+    monitor, mode = "val/bleu", "max"
+
+    def __init__(
+        self,
+        loss_per: str = "token",
+        label_smoothing: float = 0.0,
+        beam: int = 5,
+        normalise: str = "none",
+        alpha: float = 1.0,
+        ban_unknown: bool = False,
+        optimizer: dict | None = None,
+        schedule: dict | None = None,
+        **network: Any,
+    ):
+        if loss_per not in ("token", "sentence"):
+            raise ValueError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
+        super().__init__(self.network_class(**network), optimizer, schedule)
+        self.save_hyperparameters()
+        self.loss_per, self.label_smoothing = loss_per, label_smoothing
+        self.beam, self.normalise, self.alpha, self.ban_unknown = beam, normalise, alpha, ban_unknown
+        self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity(ignore_index=PAD) for stage in ("val", "test")})
+        self.written: list[tuple[Tensor, list[list[int]]]] = []  # (index, tokens) of every batch since the epoch began
+
+    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        target = batch["target"]
+        logits, _ = self.network(batch["source"], batch["source"] != PAD, target[:, :-1])
+        labels = target[:, 1:].flatten()
+        total = F.cross_entropy(
+            logits.flatten(0, 1).float(),
+            labels,
+            ignore_index=PAD,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
+        return {"loss": total / batch["tokens" if self.loss_per == "token" else "sentences"]}
+
+    def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
+        source, target = batch["source"], batch["target"]
+        logits, _ = self.network(source, source != PAD, target[:, :-1])
+        perplexity = self.perplexity[f"{stage}_"]
+        perplexity.update(logits.float(), target[:, 1:])
+        self.written.append((batch["index"], self.translate(source, 1 if stage == "val" else self.beam)))
+        return {"perplexity": perplexity}
+
+    def translate(self, source: Tensor, beam: int) -> list[list[int]]:
+        """The tokens of the best translation of each source (batch, S), without bos and eos."""
+        mask = source != PAD
+        memory = self.network.encode(source, mask)
+        lengths = mask.sum(1)
+        search = {
+            "max_length": 2 * lengths + 10,
+            "banned": (PAD, BOS, UNK) if self.ban_unknown else (PAD, BOS),
+        }
+        if beam == 1:
+            found = greedy(self.network.step, self.network.start(memory, 1), memory, **search)
+        else:
+            found = beam_search(
+                self.network.step,
+                self.network.start(memory, beam),
+                memory,
+                normalise=self.normalise,
+                alpha=self.alpha,
+                **search,
+            )
+        return [hypotheses[0].tokens for hypotheses in found]
+
+    def on_validation_epoch_start(self) -> None:
+        self.written = []
+
+    def on_test_epoch_start(self) -> None:
+        self.written = []
+
+    def on_validation_epoch_end(self) -> None:
+        if not self.trainer.sanity_checking:
+            self._score("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._score("test")
+
+    def _gather(self) -> dict[int, list[int]]:
+        """Position in the split to tokens, of all processes."""
+        mine = {i: tokens for index, batch in self.written for i, tokens in zip(index.tolist(), batch, strict=True)}
+        if self.trainer.world_size == 1:
+            return mine
+        every: list[dict] = [{}] * self.trainer.world_size
+        torch.distributed.all_gather_object(every, mine)
+        return {i: tokens for part in every for i, tokens in part.items()}
+
+    def _score(self, stage: str) -> None:
+        written = self._gather()
+        if not written:
+            return
+        data, order = self.trainer.datamodule, sorted(written)
+        hypotheses = data.detokenise([written[i] for i in order])
+        references = data.references(stage, order)
+        score, signature = scoring.bleu(hypotheses, references, data.pretokenised)
+        scores = {"bleu": score}
+        if stage == "test":
+            sources = data.sources(stage, order)
+            lengths = scoring.bleu_by_length(hypotheses, references, sources, data.pretokenised)
+            scores["chrf"] = scoring.chrf(hypotheses, references)
+            if self.trainer.is_global_zero:
+                self._write(sources, references, hypotheses, scores, lengths, signature)
+        values = {f"{stage}/{name}": value for name, value in scores.items()}
+        self.log_dict(values, prog_bar=stage == "val", rank_zero_only=False)
+
+    def _write(self, sources, references, hypotheses, scores, lengths, signature) -> None:
+        """Leaves translations.jsonl and scores.json in the run's folder, with what a BLEU must be quoted with."""
+        folder = Path(self.trainer.default_root_dir)
+        rows = zip(sources, references, hypotheses, strict=True)
+        lines = [json.dumps(dict(zip(("source", "reference", "hypothesis"), row, strict=True))) for row in rows]
+        (folder / "translations.jsonl").write_text("\n".join(lines) + "\n")
+        by_length = {words: {"bleu": score, "sentences": count} for words, (score, count) in lengths.items()}
+        report = {**scores, "signature": signature, "beam": self.beam, "bleu by source length": by_length}
+        (folder / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
+        print(f"BLEU {scores['bleu']:.2f} {signature}")
+
+    def record(self, batch: dict[str, Tensor]) -> Attention:
+        """The alignment under teacher forcing: outputs are the words of the target, eos included."""
+        source, target = batch["source"], batch["target"]
+        _, weights = self.network(source, source != PAD, target[:, :-1])
+        data = self.trainer.datamodule
+        return Attention(
+            weights=weights[:, None] if weights.ndim == 3 else weights,
+            inputs=data.pieces(source, "source"),
+            outputs=data.pieces(target[:, 1:], "target"),
+        )
