@@ -39,7 +39,6 @@ class LitBaseline(ZooModule):
         size: side of the picture.
         hidden: units of the hidden layers.
         channels: of the picture; the baselines take one.
-        contrast: what the pixels are multiplied by, as for RAM.
     """
 
     monitor = "val/error"
@@ -51,7 +50,6 @@ class LitBaseline(ZooModule):
         hidden: int = 256,
         num_classes: int = 10,
         channels: int = 1,
-        contrast: float = 1.0,
         optimizer: dict | None = None,
         schedule: dict | None = None,
     ):
@@ -59,12 +57,11 @@ class LitBaseline(ZooModule):
             raise ValueError(f"the baselines take grey pictures, not {channels} channels")
         super().__init__(NETWORKS[network](size, hidden=hidden, num_classes=num_classes), optimizer, schedule)
         self.save_hyperparameters()
-        self.contrast = contrast
         self.errors = nn.ModuleDict({"val": ErrorRate(), "test": ErrorRate()})
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.cross_entropy(self.network(self.contrast * batch["image"]).float(), batch["label"])}
+        return {"loss": F.cross_entropy(self.network(batch["image"]).float(), batch["label"])}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
-        self.errors[stage].update(self.network(self.contrast * batch["image"]).argmax(-1), batch["label"])
+        self.errors[stage].update(self.network(batch["image"]).argmax(-1), batch["label"])
         return {"error": self.errors[stage]}

@@ -88,8 +88,6 @@ class RAM(nn.Module):
         sigma: standard deviation of the location policy, in units of half an image.
         policy: "learned", or "random" for the control that looks at uniformly random places.
         detach_policy: whether policy gradients stop at the location head (the paper does not say).
-        contrast: what rho is multiplied by before W_1 (the paper gives no pixel scale). Pixels in [0, 1] are mostly
-            black, so with layers as torch starts them h_l is several times larger than h_g, and learning is slow.
     """
 
     def __init__(
@@ -104,7 +102,6 @@ class RAM(nn.Module):
         sigma: float = 0.1,
         policy: str = "learned",
         detach_policy: bool = True,
-        contrast: float = 1.0,
     ):
         super().__init__()
         if core not in CORES:
@@ -114,7 +111,7 @@ class RAM(nn.Module):
         if glimpse_size % 2:
             raise ValueError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
         self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
-        self.sigma, self.policy, self.detach_policy, self.contrast = sigma, policy, detach_policy, contrast
+        self.sigma, self.policy, self.detach_policy = sigma, policy, detach_policy
         self.glimpse = GlimpseNetwork(num_scales * channels * glimpse_size**2, out=hidden)
         self.core = CORES[core](hidden, hidden)
         self.locate = nn.Linear(hidden, 2)  # f_l
@@ -138,7 +135,7 @@ class RAM(nn.Module):
     def step(self, surface: Tensor, location: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One glimpse: l_{t-1} and h_{t-1} to h_t."""
         rho = self.look(surface, location)
-        return self.core(self.glimpse(self.contrast * rho.flatten(1), location), state)
+        return self.core(self.glimpse(rho.flatten(1), location), state)
 
     def next_mean(self, h: Tensor) -> Tensor:
         """mu_t = f_l(h_t): (batch, 2), in float32."""
