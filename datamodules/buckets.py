@@ -60,7 +60,9 @@ class Buckets(Sampler[Share]):
                 count = np.arange(1, min(tokens, len(lengths) - start) + 1)
                 fits = count * lengths[start : start + len(count)] <= tokens
                 end = start + max(self.world, int(fits.sum()))
-            cuts.append((start, min(end, len(lengths))))
+            if len(lengths) - end < self.world:  # too few would be left for another batch
+                end = len(lengths)
+            cuts.append((start, end))
             start = end
         return cuts
 

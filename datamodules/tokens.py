@@ -26,10 +26,12 @@ def train_tokenizer(
     """
     if kind not in KINDS:
         raise ValueError(f"tokens is {kind!r}, not one of {', '.join(KINDS)}")
+    special = SPECIALS
     clean = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    normalizer = normalizers.Sequence([*clean, *([normalizers.Lowercase()] if lowercase else [])])
     if kind == "words":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-        trainer = trainers.WordLevelTrainer(vocab_size=size + 4, special_tokens=SPECIALS, show_progress=False)
+        trainer = trainers.WordLevelTrainer(vocab_size=size + 4, show_progress=False)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     elif pretokenised:
         tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
@@ -43,10 +45,21 @@ def train_tokenizer(
         tokenizer.decoder = decoders.Metaspace()
     if kind == "bpe":
         mark = {"end_of_word_suffix": "</w>"} if pretokenised else {}
-        trainer = trainers.BpeTrainer(vocab_size=size + 4, special_tokens=SPECIALS, show_progress=False, **mark)
-    tokenizer.normalizer = normalizers.Sequence([*clean, *([normalizers.Lowercase()] if lowercase else [])])
+        if pretokenised:
+            # the library numbers letters that end a word as it meets them, in an order that is new in every process
+            last = {word[-1:] for line in lines for word in normalizer.normalize_str(line).split(" ")} - {""}
+            special = [*SPECIALS, *sorted(letter + "</w>" for letter in last)]
+        trainer = trainers.BpeTrainer(vocab_size=size + 4, special_tokens=special, show_progress=False, **mark)
+    tokenizer.normalizer = normalizer
     tokenizer.train_from_iterator(lines, trainer)
-    return tokenizer
+    if kind == "words":  # the trainer would number a special symbol that stands in the text as a word
+        words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        kept = [word for word, _ in words if word not in SPECIALS][:size]
+        tokenizer.model = models.WordLevel({w: i for i, w in enumerate([*SPECIALS, *kept])}, unk_token="<unk>")
+        tokenizer.add_special_tokens(SPECIALS)
+    plain = json.loads(tokenizer.to_str())
+    plain["added_tokens"] = [token for token in plain["added_tokens"] if token["content"] in SPECIALS]
+    return Tokenizer.from_str(json.dumps(plain, ensure_ascii=False))
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -67,4 +80,6 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
     """The ids of each line, without eos; a special symbol that stands in the text is text."""
-    return [encoding.ids for encoding in tokenizer.encode_batch_fast(lines, add_special_tokens=False)]
+    tokenizer.encode_special_tokens = True
+    found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
+    return [[max(i, UNK) for i in line.ids] for line in found]

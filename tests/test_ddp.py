@@ -15,18 +15,33 @@ COMMON = (
     "data.limit=1001",
     "model.test_starts=2",
 )
+SENTENCES = (
+    "experiment=bahdanau/debian_de_en",
+    *COMMON[1:5],
+    "data.limit=99",
+    "data.vocabulary=200",
+    "model.embedding=8",
+    "model.hidden=8",
+    "model.dropout=0",
+)
 
 
 def run_folder(path):
-    (folder,) = path.glob("ram/mnist28_2/*/")
+    (folder,) = path.glob("*/*/*/")
     return folder
 
 
-def test_two_processes_equal_one_on_the_joint_batch(tmp_path):
-    """Plain SGD for a few steps turns equal gradients into equal weights; 1,001 test digits do not divide by two."""
+@pytest.mark.parametrize(
+    ("common", "batch", "metric"),
+    [(COMMON, ("data.batch_size", 128), "test/error"), (SENTENCES, ("data.batch_tokens", 400), "test/perplexity")],
+    ids=["digits", "sentences"],
+)
+def test_two_processes_equal_one_on_the_joint_batch(common, batch, metric, tmp_path):
+    """Plain SGD for a few steps turns equal gradients into equal weights; an odd test set does not divide by two."""
     sgd = "model.optimizer={_target_:torch.optim.SGD,lr:0.1}"
-    command("train", *COMMON, sgd, "trainer=cpu", "data.batch_size=128", f"runs={tmp_path}/one")
-    command("train", *COMMON, sgd, "trainer=ddp_cpu", "data.batch_size=64", f"runs={tmp_path}/two")
+    name, size = batch
+    command("train", *common, sgd, "trainer=cpu", f"{name}={size}", f"runs={tmp_path}/one")
+    command("train", *common, sgd, "trainer=ddp_cpu", f"{name}={size // 2}", f"runs={tmp_path}/two")
     state_one, state_two = (
         torch.load(run_folder(tmp_path / name) / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
         for name in ("one", "two")
@@ -40,7 +55,7 @@ def test_two_processes_equal_one_on_the_joint_batch(tmp_path):
         for trainer in ("cpu", "ddp_cpu")
     ]
     metrics = [{name: value for name, value in result.items() if name.startswith("test/")} for result in apart]
-    assert metrics[0] == metrics[1] and metrics[0]["test/error"] > 0
+    assert metrics[0] == metrics[1] and metrics[0][metric] > 0
 
 
 def test_an_optuna_search_with_two_processes(tmp_path):

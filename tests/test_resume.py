@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from tests.conftest import ROOT
 from zoo import running
+from zoo.folders import run_folder
 
 SMALL = (
     "experiment=ram/mnist28_2",
@@ -22,6 +23,15 @@ SMALL = (
     "trainer.enable_progress_bar=false",
     "logger=none",
     "model.test_starts=1",
+)
+TEXT = (
+    "experiment=luong/debian_de_en",
+    "data.limit=120",
+    "data.vocabulary=200",
+    "data.batch_tokens=150",
+    "model.embedding=8",
+    "model.hidden=8",
+    *SMALL[3:6],
 )
 
 
@@ -46,9 +56,9 @@ class Terminate(Callback):
             trainer._signal_connector.received_sigterm = True
 
 
-@pytest.mark.parametrize("step", [1, 13, 20])
-def test_terminated_in_the_middle_of_an_epoch(step, composed, tmp_path, monkeypatch):
-    running.train(composed(*SMALL))
+@pytest.mark.parametrize(("small", "step"), [(SMALL, 1), (SMALL, 13), (SMALL, 20), (TEXT, 5)])
+def test_terminated_in_the_middle_of_an_epoch(small, step, composed, tmp_path, monkeypatch):
+    running.train(composed(*small))
     undisturbed = weights(tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "undisturbed")
 
@@ -61,11 +71,11 @@ def test_terminated_in_the_middle_of_an_epoch(step, composed, tmp_path, monkeypa
 
     monkeypatch.setattr(running, "build", with_terminate)
     with pytest.raises((SIGTERMException, KeyboardInterrupt, SystemExit)):
-        running.train(composed(*SMALL))
+        running.train(composed(*small))
     saved = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] == step
     monkeypatch.setattr(running, "build", build)
-    running.train(composed(*SMALL, "resume=auto"))
+    running.train(composed(*small, "resume=auto"))
     assert_same(weights(tmp_path / "run"), undisturbed)
 
 
@@ -112,3 +122,8 @@ def test_sigterm_saves_first(tmp_path):
     (folder,) = (tmp_path / "ram/mnist28_2").iterdir()
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] % 100 != 0, "saved in the middle of an epoch"
+
+
+def test_runs_of_one_second_have_folders_of_their_own(tmp_path):
+    folders = {run_folder(str(tmp_path), "ram/mnist28_2", None, []) for _ in range(20)}
+    assert len(folders) == 20

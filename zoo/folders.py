@@ -1,5 +1,6 @@
 """Where a run writes; a resolver for the configs."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -24,7 +25,18 @@ def run_folder(runs: str, experiment: str, resume: str | None, overrides: list[s
             stored = folder / ".hydra" / "overrides.yaml"
             if stored.exists() and not (folder / DONE).exists() and _same(OmegaConf.load(stored), overrides):
                 return str(folder)
-    return str(row / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    return str(_new(row, time.strftime("%Y-%m-%d_%H-%M-%S")))
+
+
+def _new(row: Path, name: str) -> Path:
+    """Makes the folder, under another name where a run of the same second has it."""
+    for number in itertools.count(1):
+        folder = row / (name if number == 1 else f"{name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
 
 
 def _same(one: list[str], other: list[str]) -> bool:
@@ -36,7 +48,7 @@ def _same(one: list[str], other: list[str]) -> bool:
 
 def register() -> None:
     """Makes ${run_folder:...} known to the configs."""
-    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
 
 
 def output_folder() -> Path:

@@ -42,7 +42,9 @@ class Text:
 
             moses = MosesTokenizer(lang=self.language)
             lines = [moses.tokenize(line, escape=False, return_str=True) for line in lines]
-        ids = [one.ids for one in self.tokenizer.encode_batch_fast(lines, add_special_tokens=False)]
+        self.tokenizer.encode_special_tokens = True
+        found = self.tokenizer.encode_batch_fast(lines, add_special_tokens=False)
+        ids = [[max(i, UNK) for i in line.ids] for line in found]
         return [one[::-1] for one in ids] if self.reverse else ids
 
     def pieces(self, ids: list[int]) -> list[str]:

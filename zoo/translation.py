@@ -138,7 +138,7 @@ class Translate(Pipeline):
         try:
             if not path.is_file():
                 return given
-            return path.read_text(encoding="utf-8").splitlines()
+            return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
         except OSError:  # a sentence too long for a file name

@@ -50,7 +50,7 @@ def test_a_shortlist_is_the_most_frequent_words_and_the_rest_is_unknown():
     assert set(tokenizer.get_vocab()) == {*SPECIALS, *common}
     assert [tokenizer.token_to_id(symbol) for symbol in SPECIALS] == [0, 1, 2, 3]
     assert encode(tokenizer, ["a d"]) == [[3, tokenizer.token_to_id("d")]]
-    assert encode(tokenizer, ["<s>"]) != [[]]
+    assert encode(tokenizer, ["<s> </s> d"]) == [[3, 3, tokenizer.token_to_id("d")]]
 
 
 @pytest.mark.parametrize("pretokenised", [True, False])
@@ -137,11 +137,12 @@ def test_buckets_hold_every_sentence_once_on_any_number_of_processes(lengths, to
         seen += together
         assert sum(len(share.index) for share in shares) == round(shares[0].sentences * world)
         assert abs(shares[0].tokens * world - target[together].sum()) < 1e-6
-        assert len(together) * target[together].max() <= tokens * world or len(together) <= world
+        but_the_rest = np.sort(target[together])[: len(together) - world + 1]  # fewer than `world` join the last batch
+        assert len(but_the_rest) * but_the_rest[-1] <= tokens * world or len(together) < 2 * world
         assert all(len(share.index) > 0 for share in shares)
-    assert len(set(seen)) == len(seen) > len(lengths) - world
+    assert sorted(seen) == list(range(len(lengths)))
     if world == 1:
-        assert sorted(seen) == list(range(len(lengths))) and len(joint) == len(ranks[0])
+        assert len(joint) == len(ranks[0])
 
 
 def test_an_epoch_is_a_function_of_seed_and_number_and_can_be_entered_in_the_middle():

@@ -1,0 +1,91 @@
+"""Training a translator: it learns a batch by heart, writes its scores, and stops at what it cannot do."""
+
+import json
+
+import pytest
+import torch
+
+from datamodules.translation import Translation
+from tests.conftest import command
+from zoo.bahdanau import LitRNNsearch
+from zoo.luong import LitStackedLSTM
+from zoo.schedules import halving
+
+SIZES = {"embedding": 32, "hidden": 32}
+ROOMS = {
+    "bahdanau": (LitRNNsearch, {"maxout": 16, "attention": {"score": "additive"}}),
+    "bahdanau without attention": (LitRNNsearch, {"maxout": 16, "attention": None}),
+    "luong": (LitStackedLSTM, {"layers": 2, "dropout": 0.0, "attention": {"score": "dot", "scope": "local_p"}}),
+    "luong without attention": (LitStackedLSTM, {"layers": 1, "dropout": 0.0, "attention": None}),
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_batch_is_learned_by_heart_and_translated_so(room, tmp_path):
+    """Six short sentences, some of which differ in one word only; the target is in another order."""
+    lines = ["a b c", "a b d", "d c", "b a d c", "c", "d d a"]
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.de").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"{split}.en").write_text("\n".join(line[::-1].upper() for line in lines) + "\n")
+    data = Translation(corpus="files", root=str(tmp_path), tokens="words", vocabulary=20)
+    torch.manual_seed(0)
+    make, arguments = ROOMS[room]
+    model = make(**data.spec, **SIZES, **arguments)
+    batch = next(iter(data.train_dataloader()))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss = model.loss(batch)["loss"]
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.02
+    model.eval()
+    with torch.no_grad():
+        for beam in (1, 3):
+            written = data.detokenise(model.translate(batch["source"], beam))
+            assert written == data.references("train", batch["index"].tolist())
+
+
+@pytest.mark.parametrize("per", ["token", "sentence"])
+def test_the_loss_is_torchs_cross_entropy(per):
+    data = Translation(limit=6, vocabulary=100)
+    torch.manual_seed(0)
+    model = LitRNNsearch(**data.spec, **SIZES, maxout=4, attention=None, loss_per=per, label_smoothing=0.1).eval()
+    batch = next(iter(data.train_dataloader()))
+    target = batch["target"]
+    logits, _ = model.network(batch["source"], batch["source"] != 0, target[:, :-1])
+    valid = target[:, 1:] != 0
+    total = torch.nn.functional.cross_entropy(logits[valid], target[:, 1:][valid], label_smoothing=0.1, reduction="sum")
+    expected = total / (valid.sum() if per == "token" else len(target))
+    torch.testing.assert_close(model.loss(batch)["loss"], expected)
+
+
+def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
+    small = ("data.limit=40", "data.vocabulary=100", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=1")
+    done = command("train", "experiment=luong/debian_de_en", *small, "logger=none", f"runs={tmp_path}")
+    (folder,) = tmp_path.glob("luong/debian_de_en/*")
+    report = json.loads((folder / "scores.json").read_text())
+    assert report["beam"] == 5 and "tok:13a" in report["signature"] and report["signature"] in done.stdout
+    rows = [json.loads(line) for line in (folder / "translations.jsonl").read_text().splitlines()]
+    assert len(rows) == 40 and set(rows[0]) == {"source", "reference", "hypothesis"}
+    assert sum(each["sentences"] for each in report["bleu by source length"].values()) == 40
+    assert (folder / "tokenizer" / "source.json").exists()
+    again = command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
+    metrics, first = (json.loads(each.stdout.splitlines()[-1]) for each in (again, done))
+    assert metrics["test/bleu"] == first["test/bleu"] and metrics["test/chrf"] == first["test/chrf"]
+
+
+def test_the_rate_is_halved_as_published():
+    """Rate 1 for 8 of 12 epochs, then halved every epoch."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = halving(optimizer, total_steps=120, hold=8 / 12, times=4)
+    rates = []
+    for _ in range(120):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step(), schedule.step()
+    assert [rates[10 * epoch + 5] for epoch in range(12)] == [1.0] * 8 + [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_a_wrong_choice_is_named():
+    with pytest.raises(ValueError, match="loss_per is 'word', not 'token' or 'sentence'"):
+        LitRNNsearch(source_vocabulary=9, target_vocabulary=9, loss_per="word")
