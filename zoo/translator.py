@@ -14,8 +14,7 @@ from zoo import scoring
 from zoo.attention import Attention
 from zoo.decoding import beam_search, greedy
 from zoo.module import ZooModule
-
-PAD, BOS, EOS, UNK = range(4)
+from zoo.search import BOS, PAD, UNK
 
 
 class LitTranslator(ZooModule):
