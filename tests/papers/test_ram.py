@@ -266,6 +266,18 @@ def test_hybrid_loss_in_numbers():
     }
 
 
+def test_the_expected_reward_is_the_mean_over_sampled_classes():
+    lit = make(num_glimpses=2, num_classes=2, sigma=0.5, reward="expected")
+    rollout, label = hand_made(lit)
+    terms = {name: value.item() for name, value in lit.hybrid_loss(rollout, label).items()}
+    constant = -np.log(2 * np.pi * 0.5**2)
+    first, second = constant - 0.5, constant - 2.0
+    assert terms["baseline"] == pytest.approx((0.5**2 + 0.25**2 + 0.3**2 + 0.2**2) / 4)  # rewards 3/4 and 1/5
+    assert terms["policy"] == pytest.approx(-(0.5 * first - 0.3 * second) / 2)
+    with pytest.raises(ValueError, match="'correct' or 'expected'"):
+        make(reward="sure")
+
+
 def test_loss_is_the_sum_of_its_terms():
     for hybrid in (True, False):
         terms = make(hybrid=hybrid, policy_weight=0.3).loss(make_batch())
@@ -425,12 +437,17 @@ def compare(lit: LitRAM, batch: dict, terms: list[str], expected: torch.Tensor) 
 
 @pytest.mark.parametrize("baseline", ["none", "state"])
 @pytest.mark.parametrize("detach_policy", [True, False])
-def test_hybrid_policy_gradient_is_that_of_the_expected_reward_over_all_glimpse_sequences(baseline, detach_policy):
-    lit, batch = enumerable(detach_policy=detach_policy)
+@pytest.mark.parametrize("rewarded", ["correct", "expected"])
+def test_hybrid_policy_gradient_is_that_of_the_expected_reward_over_all_glimpse_sequences(
+    baseline, detach_policy, rewarded
+):
+    lit, batch = enumerable(detach_policy=detach_policy, reward=rewarded)
     set_baseline(lit, baseline)
     probability, logits = enumerate_sequences(lit.network, batch["image"][0])
     assert probability.sum().item() == pytest.approx(1, abs=1e-5)
-    reward = (logits.argmax(-1) == batch["label"]).float()
+    correct = (logits.argmax(-1) == batch["label"]).float()
+    # for a sampled class: the sum over classes of P(class) times 1 where it is right
+    reward = correct if rewarded == "correct" else logits.softmax(-1)[:, 2].detach()
     expected = (probability * reward).sum()
     assert 0.2 < expected < 0.8
     compare(lit, batch, ["policy"], expected)

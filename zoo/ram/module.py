@@ -24,6 +24,9 @@ class LitRAM(ZooModule):
     Args:
         episodes: M, Monte Carlo episodes for each image.
         hybrid: False trains the class as a sampled action too, by REINFORCE alone.
+        reward: of the hybrid loss. "correct": 1 where the most probable class is right; "expected": the probability of
+            the right class, which is what r_T of a sampled class is on average, so the estimator has the same mean as
+            with sampling and less variance.
         policy_weight: of the REINFORCE term (not in the paper; with a detached policy and Adam it has no effect).
         test_starts: random starts that the averaged test errors average over.
         optimizer, schedule: see :class:`zoo.module.ZooModule`.
@@ -36,15 +39,18 @@ class LitRAM(ZooModule):
         self,
         episodes: int = 1,
         hybrid: bool = True,
+        reward: str = "correct",
         policy_weight: float = 1.0,
         test_starts: int = 10,
         optimizer: dict | None = None,
         schedule: dict | None = None,
         **network,
     ):
+        if reward not in ("correct", "expected"):
+            raise ValueError(f"reward is {reward!r}, not 'correct' or 'expected'")
         super().__init__(RAM(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.episodes, self.hybrid, self.policy_weight = episodes, hybrid, policy_weight
+        self.episodes, self.hybrid, self.reward, self.policy_weight = episodes, hybrid, reward, policy_weight
         self.test_starts = test_starts
         self.errors = nn.ModuleDict(
             {name: ErrorRate() for name in ("val_error", *(f"test_{name}" for name in self.test_errors))}
@@ -71,7 +77,10 @@ class LitRAM(ZooModule):
 
     def hybrid_loss(self, rollout: Rollout, label: Tensor) -> dict[str, Tensor]:
         """Cross-entropy for the class, REINFORCE for the locations (section 3.2, last paragraph)."""
-        reward = (rollout.logits.argmax(-1) == label).float()[:, None]  # R = r_T, (batch, 1)
+        if self.reward == "correct":
+            reward = (rollout.logits.argmax(-1) == label).float()[:, None]  # R = r_T, (batch, 1)
+        else:
+            reward = rollout.logits.detach().softmax(-1).gather(1, label[:, None])  # E[r_T], (batch, 1)
         terms = {
             "cross_entropy": F.cross_entropy(rollout.logits, label),
             "baseline": baseline_loss(rollout.baselines, reward),
