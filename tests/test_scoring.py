@@ -49,3 +49,16 @@ def test_gold_alignments_are_read(tmp_path):
     path.write_text("0-0\n0:1\n")
     with pytest.raises(ZooError, match=r"gold, line 2: '0:1' is no link"):
         scoring.read_alignments(path)
+
+
+def test_gold_alignments_in_blocks_are_read(tmp_path):
+    path = tmp_path / "gold"
+    path.write_text("SENT: 0\nS 1 1\nP 2 3\n\nSENT: 1\nSENT: 2\nP 4 4\n")
+    assert scoring.read_alignments(path, first=1) == [
+        ({(0, 0)}, {(0, 0), (1, 2)}),
+        (set(), set()),
+        (set(), {(3, 3)}),
+    ]
+    path.write_text("SENT: 0\nS 0 1\n")
+    with pytest.raises(ZooError, match="before the first word"):
+        scoring.read_alignments(path, first=1)

@@ -7,11 +7,13 @@ import torch
 
 import zoo
 from datamodules.translation import Translation
-from tests.conftest import command
+from tests.conftest import command, last_json
 from zoo import release
+from zoo.aligning import align, split_words
 from zoo.bahdanau import RNNsearch
 from zoo.luong import StackedLSTM
 from zoo.pipelines import InputError
+from zoo.text import with_eos
 
 SIZES = {"embedding": 8, "hidden": 8}
 NETWORKS = {
@@ -100,3 +102,42 @@ def test_an_altered_tokenizer_is_told(folder):
     (folder / "source.json").write_text("{}")
     with pytest.raises(zoo.release.WeightsError, match=r"source\.json: cannot be read as a tokenizer"):
         zoo.pipeline(folder)
+
+
+def test_words_are_aligned_by_forced_decoding(folder, tmp_path):
+    """Against the pipeline's network run on one pair, words put together in loops."""
+    pipe = zoo.pipeline(folder)
+    sources, targets = ["Werkzeuge für Entwickler", "", "Bibliothek"], ["tools for developers", "x", ""]
+    found = align(pipe, sources, targets, batch_size=2)
+    assert found[1:] == [set(), set()]
+    read, of = split_words(pipe.source, sources[0])
+    write, to = split_words(pipe.target, targets[0])
+    assert read == pipe.source.encode([sources[0]])[0] and len(set(of)) == 3
+    source, target = with_eos([read], pipe.device), torch.tensor([[1, *write]])
+    with torch.no_grad():
+        _, weights = pipe.network(source, source != 0, target)
+    shift = pipe.network.alignment_shift
+    for word in range(3):
+        share = [0.0] * 3
+        for t in range(len(write)):
+            for s in range(len(read)):
+                if to[t] == word:
+                    share[of[s]] += weights[0, t + shift, s].item()
+        assert (share.index(max(share)), word) in found[0]
+    assert len(found[0]) == 3
+
+
+def test_the_command_scores_alignments(folder, tmp_path):
+    for name, text in {
+        "a.de": "Werkzeuge für\nBibliothek\n",
+        "a.en": "tools for\nlibrary\n",
+        "gold": "0-0\n0-0\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    paths = [str(tmp_path / name) for name in ("a.de", "a.en")]
+    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"))
+    assert out.stdout.splitlines()[1] == "0-0"
+    assert 0 <= last_json(out.stdout)["alignment error rate"] <= 0.5
+    (tmp_path / "gold").write_text("0-0\n")
+    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
+    assert out.returncode == 1 and "1 sentences, expected 2" in out.stderr

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.folders import register
+from zoo.memory import keep_freed_memory
 
 register()
 
@@ -90,6 +91,7 @@ def evaluation_overrides(arguments: list[str]) -> list[str]:
 
 def _run(main: Callable[[], None], config: str) -> None:
     """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message."""
+    keep_freed_memory()
     try:
         main()
     except SystemExit as stop:

@@ -63,22 +63,36 @@ def alignment_error_rate(found: Iterable[Links], sure: Iterable[Links], possible
     return 1 - hits / total
 
 
-def read_alignments(path: str | Path) -> list[tuple[Links, Links]]:
-    """Gold alignments, sure and possible links of each sentence, from a file with one sentence a line.
+def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links]]:
+    """Gold alignments: the sure and the possible links of each sentence, the sure ones among the possible.
 
-    A line holds links from 0: ``1-2`` (or ``1S2``) is sure and ``1?2`` (or ``1P2``) is possible.
+    Two forms are read. One sentence a line: ``1-2`` (or ``1S2``) is sure and ``1?2`` (or ``1P2``) possible. Or a line
+    ``SENT: n`` before the links of each sentence, one a line as ``S 1 2`` or ``P 1 2``.
+
+    Args:
+        first: the number of a sentence's first word.
 
     Raises:
-        ZooError: a line that is not of this form.
+        ZooError: a line that is of neither form.
     """
-    corpus = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        sure, possible = set(), set()
-        for link in line.split():
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    blocks = any(line.startswith("SENT:") for line in lines)
+    corpus: list[tuple[Links, Links]] = []
+    for number, line in enumerate(lines, 1):
+        if not blocks or line.startswith("SENT:"):
+            corpus.append((set(), set()))
+        if line.startswith("SENT:"):
+            continue
+        links = ["{1}{0}{2}".format(*line.split())] if blocks and len(line.split()) == 3 else line.split()
+        for link in links:
             mark = next((mark for mark in "-S?P" if mark in link), None)
             source, _, target = link.partition(mark) if mark else ("", "", "")
-            if not (source.isdecimal() and target.isdecimal()):
+            if not (corpus and source.isdecimal() and target.isdecimal()):
                 raise ZooError(f"{path}, line {number}: {link!r} is no link; expected 1-2 (sure) or 1?2 (possible)")
-            (sure if mark in "-S" else possible).add((int(source), int(target)))
-        corpus.append((sure, sure | possible))
+            pair = (int(source) - first, int(target) - first)
+            if min(pair) < 0:
+                raise ZooError(f"{path}, line {number}: {link!r} lies before the first word, {first}")
+            corpus[-1][1].add(pair)
+            if mark in "-S":
+                corpus[-1][0].add(pair)
     return corpus
