@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+import zoo
 from tests.conftest import ROOT
 from zoo import running
 
@@ -19,10 +20,18 @@ RELEASED = [
 @pytest.mark.parametrize(("name", "printed"), RELEASED)
 def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_path):
     experiment = name.replace(".", "/", 1)
-    fast = ("model.test_starts=1", "trainer.enable_progress_bar=false")
-    running.evaluate(composed(f"experiment={experiment}", f"name={name}", *fast, config="evaluate"))
+    cfg = composed(f"experiment={experiment}", f"name={name}", "trainer.enable_progress_bar=false", config="evaluate")
+    if cfg.data.get("corpus") == "files" and not cfg.data.root:
+        assert zoo.pipeline(name)("a man").text
+        pytest.skip("the data may not be part of the project")
+    if "test_starts" in cfg.model:
+        cfg.model.test_starts = 1
+    running.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["test/error"] == pytest.approx(printed, abs=0.02)  # 2 of 10,000 digits, for another processor
+    if "test/error" in metrics:
+        assert metrics["test/error"] == pytest.approx(printed, abs=0.02)  # 2 of 10,000 digits, for another processor
+    else:
+        assert metrics["test/bleu"] == pytest.approx(printed, abs=0.2)  # weights are rounded for the release
 
 
 def test_folders_of_weights_are_small():
