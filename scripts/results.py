@@ -32,16 +32,27 @@ def ours_says(row: dict) -> str:
     return f"**{ours['value']:.2f}**{spread} ({ours['seeds']} seed{'s' if ours['seeds'] > 1 else ''})"
 
 
+def stand_in_says(row: dict) -> str:
+    """What was measured on data that stands in for the paper's, which its number cannot be compared with."""
+    found = row.get("stand_in")
+    return f"{found['value']:.2f} ({found['how']})" if found else ""
+
+
 def table(slug: str) -> str:
-    """The Markdown table of one room."""
-    lines = ["| row | paper | here | how | other measures | weights |", "|---|---|---|---|---|---|"]
-    for name, row in read(slug).items():
+    """The Markdown table of one room; stand-in data has a column of its own."""
+    rows = read(slug)
+    data = sorted({row["stand_in"]["data"] for row in rows.values() if row.get("stand_in")})
+    columns = ["row", "paper", "here", *data, "how", "other measures", "weights"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name, row in rows.items():
         ours = row.get("ours") or {}
         how = f"{ours['how']}; {ours['minutes']:g} min a run, {ours['machine']}" if ours else ""
         other = "; ".join(f"{key} {value:g}" for key, value in ours.get("also", {}).items())
         weights = f"`{slug}.{name}`" if row.get("weights") else ""
         note = "" if row["status"] in ("measured", "not run") or not ours else f" – {row['status']}"
-        lines.append(f"| `{name}` | {paper_says(row)} | {ours_says(row)}{note} | {how} | {other} | {weights} |")
+        cells = [f"`{name}`", paper_says(row), f"{ours_says(row)}{note}"]
+        cells += [stand_in_says(row) if row.get("stand_in", {}).get("data") == one else "" for one in data]
+        lines.append(f"| {' | '.join([*cells, how, other, weights])} |")
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,8 @@ from zoo.aligning import align, split_words
 from zoo.bahdanau import RNNsearch
 from zoo.luong import StackedLSTM
 from zoo.pipelines import InputError
+from zoo.release import WeightsError
+from zoo.running import check_fit
 from zoo.text import with_eos
 
 SIZES = {"embedding": 8, "hidden": 8}
@@ -102,6 +104,17 @@ def test_an_altered_tokenizer_is_told(folder):
     (folder / "source.json").write_text("{}")
     with pytest.raises(zoo.release.WeightsError, match=r"source\.json: cannot be read as a tokenizer"):
         zoo.pipeline(folder)
+
+
+def test_a_vocabulary_of_another_size_is_told(folder, tmp_path):
+    other = Translation(limit=300, vocabulary=200)
+    other.save(tmp_path / "other")
+    (folder / release.SUMS).unlink()
+    (folder / "target.json").write_text((tmp_path / "other" / "target.json").read_text())
+    with pytest.raises(WeightsError, match=r"target\.json: has 204 entries, the weights expect 304"):
+        zoo.pipeline(folder)
+    with pytest.raises(WeightsError, match="source_vocabulary is 204, expected 304"):
+        check_fit(other.spec, release.read_config(folder)["network"])
 
 
 def test_words_are_aligned_by_forced_decoding(folder, tmp_path):

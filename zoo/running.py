@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -20,7 +22,7 @@ from zoo.callbacks import AtomicCheckpointIO
 from zoo.folders import DONE, output_folder
 from zoo.loggers import finish, guard
 from zoo.module import ZooModule
-from zoo.release import TOKENIZER
+from zoo.release import TOKENIZER, WeightsError, read_config
 
 # the datamodules resume in the middle of an epoch without the interface that Lightning asks for
 warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
@@ -130,6 +132,17 @@ def _tokenizer(cfg: DictConfig) -> Path:
     return released(cfg.name)
 
 
+def check_fit(spec: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Refuses data that are not of the kind that the weights were trained on, such as another vocabulary.
+
+    Raises:
+        WeightsError: one sentence.
+    """
+    for key, value in spec.items():
+        if weights.get(key, value) != value:
+            raise WeightsError(f"the data do not fit the weights: {key} is {value}, expected {weights[key]}")
+
+
 def evaluate(cfg: DictConfig) -> None:
     """Recomputes the test metrics of released weights (name) or of a checkpoint (ckpt) and writes metrics.json."""
     folder = output_folder()
@@ -142,9 +155,11 @@ def evaluate(cfg: DictConfig) -> None:
         datamodule, model, trainer = build(cfg, folder)
         if cfg.ckpt:
             model = type(model).load_from_checkpoint(cfg.ckpt, weights_only=True)
+            check_fit(datamodule.spec, model.hparams)
         else:
-            from zoo.registry import create_model
+            from zoo.registry import create_model, released
 
+            check_fit(datamodule.spec, read_config(released(cfg.name))["network"])
             model.network = create_model(cfg.name, pretrained=True)
         metrics = trainer.test(model, datamodule=datamodule, verbose=False)[0]
         if trainer.is_global_zero:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zoo.attention import Attention
 from zoo.decoding import Hypothesis, beam_search
 from zoo.pipelines import InputError, Pipeline, Result
+from zoo.release import WeightsError
 from zoo.text import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.unknown import replace_unknown
 
@@ -57,6 +58,10 @@ class Translate(Pipeline):
         common = {"moses": how.get("moses", False)}
         self.source = Text(folder / "source.json", how["source"], reverse=how.get("reverse", False), **common)
         self.target = Text(folder / "target.json", how["target"], **common)
+        for side, text in (("source", self.source), ("target", self.target)):
+            expected = self.config["network"][f"{side}_vocabulary"]
+            if len(text) != expected:
+                raise WeightsError(f"{folder / side}.json: has {len(text)} entries, the weights expect {expected}")
 
     def answer(
         self,
