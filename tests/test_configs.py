@@ -13,8 +13,13 @@ EXPERIMENTS = sorted(
     for path in (ROOT / "conf/experiment").rglob("*.yaml")
 )
 FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false")
-TEXT = ("bahdanau/", "luong/")
-SMALL = ("model.embedding=8", "model.hidden=8", "data.vocabulary=60", "data.limit=40")
+RECURRENT = ("model.embedding=8", "model.hidden=8")
+TEXT = {
+    "bahdanau": RECURRENT,
+    "luong": RECURRENT,
+    "transformer": ("model.d_model=8", "model.d_ff=8", "model.heads=2", "model.layers=1", "model.extra=5"),
+}
+LITTLE = ("data.vocabulary=60", "data.limit=40")
 
 
 @pytest.fixture
@@ -22,16 +27,17 @@ def small(tmp_path):
     """A function from an experiment to overrides that let it run in a second: for text, a tiny corpus as files."""
 
     def overrides(experiment: str) -> tuple[str, ...]:
-        if not experiment.startswith(TEXT):
+        slug = experiment.split("/")[0]
+        if slug not in TEXT:
             return FAST
         if "/debian" in experiment:
-            return (*FAST, *SMALL)
+            return (*FAST, *TEXT[slug], *LITTLE)
         for split in ("train", "val", "test"):
             for language in ("de", "en", "fr"):
                 lines = [f"{language} {i} line {i % 7} ." for i in range(20)]
                 (tmp_path / f"{split}.{language}").write_text("\n".join(lines) + "\n")
         files = ("data.corpus=files", f"data.root={tmp_path}", "data.train=train", "data.val=val", "data.test=test")
-        return (*FAST, *SMALL, *files)
+        return (*FAST, *TEXT[slug], *LITTLE, *files)
 
     return overrides
 

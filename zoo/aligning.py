@@ -53,7 +53,7 @@ def align(pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch
         write = [split_words(pipe.target, line) for line in targets[start:end]]
         source = with_eos([ids for ids, _ in read], pipe.device)
         target = with_eos([[BOS, *ids] for ids, _ in write], pipe.device)[:, :-1]
-        _, weights = pipe.network(source, source != PAD, target)
+        weights = pipe.look(source, source != PAD, target)
         shift = pipe.network.alignment_shift
         for (_, of), (_, to), rows in zip(read, write, weights, strict=True):
             links.append(link(rows[shift : shift + len(to)], of, to))

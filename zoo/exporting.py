@@ -48,8 +48,9 @@ def export(name: str | Path, output: str | Path | None = None, format: str = "to
         partial = Path(scratch) / f"network{suffix}"
         expected = pipe.network(**inputs)
         names = list(getattr(expected, "_fields", ())) or None  # of the outputs
+        outputs = [expected] if isinstance(expected, Tensor) else [each for each in expected if each is not None]
         write(trace(pipe.network, pipe.example(TRACED)), partial, pipe.example(TRACED), names)
-        worst = difference(run(partial, inputs), [expected] if isinstance(expected, Tensor) else list(expected))
+        worst = difference(run(partial, inputs), outputs)
         if not worst <= TOLERANCE:
             raise ExportError(f"{path}: not written, since it differs from the network by {worst:.2g}")
         path.write_bytes(partial.read_bytes())
@@ -57,7 +58,7 @@ def export(name: str | Path, output: str | Path | None = None, format: str = "to
 
 
 class Plain(nn.Module):
-    """A network whose outputs are a plain tuple of tensors, which any file format knows."""
+    """A network whose outputs are a plain tuple of tensors, which any file format knows; None is left out."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -65,7 +66,7 @@ class Plain(nn.Module):
 
     def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         outputs = self.network(**inputs)
-        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(each for each in outputs if each is not None)
 
 
 def trace(network: nn.Module, inputs: dict[str, Tensor]) -> torch.export.ExportedProgram:

@@ -26,7 +26,18 @@ def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> 
     return LambdaLR(optimizer, lambda step: 0.5 ** (0 if step < first else min(times, 1 + int((step - first) / every))))
 
 
+def inverse_sqrt(optimizer: Optimizer, total_steps: int, warmup: int = 4000) -> LambdaLR:
+    """Linearly up to the learning rate of the optimiser, then down with the root of the step (Vaswani et al. 2017).
+
+    The paper's d_model^-0.5 min(step^-0.5, step warmup^-1.5) is this with the rate (d_model warmup)^-0.5.
+
+    Args:
+        warmup: the step, counted from 1, that has the learning rate of the optimiser.
+    """
+    return LambdaLR(optimizer, lambda step: min((step + 1) / warmup, (warmup / (step + 1)) ** 0.5))
+
+
 def warmup_linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> LambdaLR:
     """Linearly from 0 to the learning rate of the optimiser over a share of the steps, then linearly to 0."""
     up = max(1.0, warmup * total_steps)
-    return LambdaLR(optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / (total_steps - up)))
+    return LambdaLR(optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / max(1.0, total_steps - up)))

@@ -99,7 +99,7 @@ class Translate(Pipeline):
             self.network.step,
             self.network.start(memory, beam),
             memory,
-            max_length=2 * mask.sum(1) + 10,
+            max_length=self.longest(mask.sum(1)),
             banned=(PAD, BOS),
             n_best=n_best,
             normalise=normalise,
@@ -115,15 +115,27 @@ class Translate(Pipeline):
         best = hypotheses[0]
         inputs = self.source.pieces(source)
         tokens = self.target.pieces(best.tokens)
-        weights = best.weights[:, : len(inputs)].float()
+        weights = self.weights(best, source)[..., : len(inputs)].float()
         outputs = [*tokens, *(["</s>"] if best.finished else [])]
         return Translated(
-            attention=Attention(weights=weights[None, None], inputs=[inputs], outputs=[outputs]),
+            attention=Attention(weights=weights[None], inputs=[inputs], outputs=[outputs]),
             text=self._text(best, inputs, copy),
             tokens=tokens,
             log_probability=best.log_prob,
             others=[self._text(other, inputs, copy) for other in hypotheses[1:]],
         )
+
+    def longest(self, lengths: Tensor) -> Tensor:
+        """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
+        return 2 * lengths + 10
+
+    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Where the network looks while it is made to write a target that begins with bos: (batch, T, S)."""
+        return self.network(source, mask, target)[1]
+
+    def weights(self, best: Hypothesis, source: list[int]) -> Tensor:
+        """Where the network looked for each symbol of a hypothesis: (heads, symbols, S); the source with eos."""
+        return best.weights[None]
 
     def _text(self, hypothesis: Hypothesis, inputs: list[str], copy: bool) -> str:
         pieces = self.target.pieces(hypothesis.tokens)

@@ -78,13 +78,20 @@ class LitTranslator(ZooModule):
         self.written.append((batch["index"], self.translate(source, 1 if stage == "val" else self.beam)))
         return {"perplexity": perplexity}
 
+    def longest(self, lengths: Tensor) -> Tensor:
+        """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
+        return 2 * lengths + 10
+
+    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """The weights under teacher forcing: (batch, T, S) or (batch, heads, T, S)."""
+        return self.network(source, mask, target)[1]
+
     def translate(self, source: Tensor, beam: int) -> list[list[int]]:
         """The tokens of the best translation of each source (batch, S), without bos and eos."""
         mask = source != PAD
         memory = self.network.encode(source, mask)
-        lengths = mask.sum(1)
         search = {
-            "max_length": 2 * lengths + 10,
+            "max_length": self.longest(mask.sum(1)),
             "banned": (PAD, BOS, UNK) if self.ban_unknown else (PAD, BOS),
         }
         if beam == 1:
@@ -154,7 +161,7 @@ class LitTranslator(ZooModule):
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The alignment under teacher forcing: outputs are the words of the target, eos included."""
         source, target = batch["source"], batch["target"]
-        _, weights = self.network(source, source != PAD, target[:, :-1])
+        weights = self.look(source, source != PAD, target[:, :-1])
         data = self.trainer.datamodule
         return Attention(
             weights=weights[:, None] if weights.ndim == 3 else weights,

@@ -1,0 +1,19 @@
+"""Learning rates against the papers' formulas."""
+
+import pytest
+import torch
+
+from zoo.schedules import inverse_sqrt
+
+
+@pytest.mark.parametrize(("d_model", "warmup"), [(512, 40), (1024, 7), (128, 1)])
+def test_the_rate_of_the_transformer(d_model, warmup):
+    """Eq. 3 of Vaswani et al., steps counted from 1."""
+    peak = (d_model * warmup) ** -0.5
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+    schedule = inverse_sqrt(optimizer, total_steps=100, warmup=warmup)
+    for step in range(1, 101):
+        expected = d_model**-0.5 * min(step**-0.5, step * warmup**-1.5)
+        assert schedule.get_last_lr()[0] == pytest.approx(expected)
+        assert expected <= peak * (1 + 1e-9)
+        optimizer.step(), schedule.step()

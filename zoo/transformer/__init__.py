@@ -1,0 +1,17 @@
+"""Attention Is All You Need."""
+
+from importlib import import_module
+
+from zoo.transformer.network import Transformer
+from zoo.transformer.pipeline import TranslateByHeads
+
+NETWORK, PIPELINE = Transformer, TranslateByHeads
+
+__all__ = ["NETWORK", "PIPELINE", "LitTransformer", "Transformer", "TranslateByHeads"]
+
+
+def __getattr__(name: str):
+    """What trains is imported when it is asked for: who loads a network needs neither Lightning nor Hydra."""
+    if name != "LitTransformer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("zoo.transformer.module").LitTransformer

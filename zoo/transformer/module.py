@@ -1,0 +1,37 @@
+"""Training the Transformer."""
+
+from typing import Any
+
+from torch import Tensor
+
+from zoo.transformer.network import Transformer
+from zoo.translator import LitTranslator
+
+
+class LitTransformer(LitTranslator):
+    """Trains :class:`zoo.transformer.Transformer`; see :class:`zoo.translator.LitTranslator` for the other arguments.
+
+    Args:
+        label_smoothing, beam, normalise, alpha: as published (sections 5.4 and 6.1).
+        extra: a translation has at most so many symbols more than its source (section 6.1: 50).
+    """
+
+    network_class = Transformer
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.1,
+        beam: int = 4,
+        normalise: str = "gnmt",
+        alpha: float = 0.6,
+        extra: int = 50,
+        **others: Any,
+    ):
+        super().__init__(label_smoothing=label_smoothing, beam=beam, normalise=normalise, alpha=alpha, **others)
+        self.extra = extra
+
+    def longest(self, lengths: Tensor) -> Tensor:
+        return self.network.at_most(lengths + self.extra)
+
+    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        return self.network(source, mask, target, need_weights=True)[1]
