@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from zoo import running
 
 RELEASED = [
-    (f"{path.parent.name}.{name}", row["ours"]["value"])
+    (f"{path.parent.name}.{name}", row["ours"].get("released", row["ours"]["value"]))  # one seed of a mean
     for path in sorted((ROOT / "zoo").glob("*/results.yaml"))
     for name, row in yaml.safe_load(path.read_text()).items()
     if row["weights"]

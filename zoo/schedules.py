@@ -40,4 +40,6 @@ def inverse_sqrt(optimizer: Optimizer, total_steps: int, warmup: int = 4000) -> 
 def warmup_linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> LambdaLR:
     """Linearly from 0 to the learning rate of the optimiser over a share of the steps, then linearly to 0."""
     up = max(1.0, warmup * total_steps)
-    return LambdaLR(optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / max(1.0, total_steps - up)))
+    return LambdaLR(
+        optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / max(1.0, total_steps - up))
+    )
