@@ -60,5 +60,7 @@ def test_gold_alignments_in_blocks_are_read(tmp_path):
         (set(), {(3, 3)}),
     ]
     path.write_text("SENT: 0\nS 0 1\n")
+    with pytest.raises(ZooError, match="gold2: cannot be read"):
+        scoring.read_alignments(tmp_path / "gold2")
     with pytest.raises(ZooError, match="before the first word"):
         scoring.read_alignments(path, first=1)

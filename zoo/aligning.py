@@ -32,7 +32,7 @@ def link(weights: Tensor, source: list[int], target: list[int]) -> Links:
     share = torch.zeros(max(target, default=-1) + 1, max(source) + 1)
     for word, row in zip(target, weights[:, : len(source)].float().cpu(), strict=True):
         share[word].index_add_(0, torch.tensor(source), row)
-    return {(int(best), word) for word, best in enumerate(share.argmax(1))}
+    return {(int(share[word].argmax()), word) for word in set(target)}
 
 
 @torch.no_grad()

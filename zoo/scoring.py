@@ -73,9 +73,12 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
         first: the number of a sentence's first word.
 
     Raises:
-        ZooError: a line that is of neither form.
+        ZooError: no such file, or a line that is of neither form.
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZooError(f"{path}: cannot be read as gold alignments ({error})") from None
     blocks = any(line.startswith("SENT:") for line in lines)
     corpus: list[tuple[Links, Links]] = []
     for number, line in enumerate(lines, 1):
