@@ -1,10 +1,14 @@
 """ZooModule: what every paper's LightningModule shares."""
 
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
+from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from zoo.attention import Attention
@@ -61,6 +65,18 @@ class ZooModule(pl.LightningModule):
             self.log(
                 f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=f"{stage}/{name}" == self.monitor
             )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses to clip beside a fused optimiser under mixed precision: for the sake of a scaler, which only
+        # fp16 has.
+        plugin = self.trainer.precision_plugin
+        clip = plugin.clip_gradients if getattr(plugin, "scaler", None) else partial(Precision.clip_gradients, plugin)
+        clip(optimizer, gradient_clip_val or 0.0, GradClipAlgorithmType(gradient_clip_algorithm or "norm"))
 
     def configure_optimizers(self) -> dict:
         optimizer = instantiate(self.optimizer, self.parameters())
