@@ -1,9 +1,12 @@
 """The mean of checkpoints, and what cannot be averaged."""
 
+import json
+
 import pytest
 import torch
 
-from tests.conftest import command, last_json
+from tests.conftest import command
+from zoo import running
 from zoo.averaging import AveragingError, average
 from zoo.release import release_checkpoint
 from zoo.transformer import LitTransformer
@@ -67,7 +70,7 @@ def test_what_cannot_be_averaged_is_told(tmp_path):
         average(paths[2:])
 
 
-def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(tmp_path):
+def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(composed, tmp_path):
     small = (
         "experiment=transformer/debian_de_en",
         "callbacks=averaging",
@@ -78,20 +81,20 @@ def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(tmp_path):
         "data.batch_tokens=200",
         "trainer.max_epochs=1",
         "trainer.enable_progress_bar=false",
+        "logger=none",
         "model.d_model=8",
         "model.d_ff=8",
         "model.layers=1",
         "model.extra=5",
     )
-    command("train", *small, "logger=none", f"runs={tmp_path}")
-    (folder,) = (tmp_path / "transformer/debian_de_en").glob("*/checkpoints")
+    running.train(composed(*small))
+    folder = tmp_path / "run/checkpoints"
     kept = sorted(folder.glob("step_*.ckpt"))
     steps = [torch.load(path, weights_only=True)["global_step"] for path in kept]
     last = torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
     assert steps == [last - 2, last - 1, last] and (folder / "best.ckpt").exists()
     done = command("average", *map(str, kept))
     assert "the mean of 3 checkpoints" in done.stdout
-    metrics = last_json(command("evaluate", f"ckpt={folder}/average.ckpt", f"runs={tmp_path}/again").stdout)
-    assert metrics["test/bleu"] >= 0
-    failed = command("average", str(folder / "none.ckpt"), check=False)
-    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    average_of = f"ckpt={folder}/average.ckpt"
+    running.evaluate(composed(*small[:1], "data.limit=40", average_of, "logger=none", config="evaluate"))
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["test/bleu"] >= 0

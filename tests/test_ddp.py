@@ -32,11 +32,14 @@ def run_folder(path):
 
 
 @pytest.mark.parametrize(
-    ("common", "batch", "metric"),
-    [(COMMON, ("data.batch_size", 128), "test/error"), (SENTENCES, ("data.batch_tokens", 400), "test/perplexity")],
+    ("common", "batch", "metric", "rounding"),
+    [
+        (COMMON, ("data.batch_size", 128), "test/error", 0),
+        (SENTENCES, ("data.batch_tokens", 400), "test/perplexity", 1e-5),  # a sum of logarithms in another order
+    ],
     ids=["digits", "sentences"],
 )
-def test_two_processes_equal_one_on_the_joint_batch(common, batch, metric, tmp_path):
+def test_two_processes_equal_one_on_the_joint_batch(common, batch, metric, rounding, tmp_path):
     """Plain SGD for a few steps turns equal gradients into equal weights; an odd test set does not divide by two."""
     sgd = "model.optimizer={_target_:torch.optim.SGD,lr:0.1}"
     name, size = batch
@@ -48,14 +51,14 @@ def test_two_processes_equal_one_on_the_joint_batch(common, batch, metric, tmp_p
     )
     for name, value in state_one.items():
         torch.testing.assert_close(state_two[name], value, rtol=1e-4, atol=1e-6, msg=name)
-    # one set of weights, evaluated by one process and by two: equal to the last digit
+    # one set of weights, evaluated by one process and by two: what is counted is equal to the last digit
     ckpt = f"ckpt={run_folder(tmp_path / 'one')}/checkpoints/last.ckpt"
     apart = [
         last_json(command("evaluate", ckpt, f"trainer={trainer}", f"runs={tmp_path}").stdout)
         for trainer in ("cpu", "ddp_cpu")
     ]
     metrics = [{name: value for name, value in result.items() if name.startswith("test/")} for result in apart]
-    assert metrics[0] == metrics[1] and metrics[0][metric] > 0
+    assert metrics[0] == pytest.approx(metrics[1], rel=rounding, abs=0) and metrics[0][metric] > 0
 
 
 def test_an_optuna_search_with_two_processes(tmp_path):
