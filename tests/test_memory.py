@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-# page faults of 20 blocks of 64 MB, each freed before the next: once all pages, or all pages every time
+# page faults of 20 blocks of 64 MB, each freed before the next, after as many: none, or all pages every time
 COUNT = """
 import resource, sys, torch
 from zoo.memory import keep_freed_memory
 if sys.argv[1] == "keep": assert keep_freed_memory()
+for _ in range(20): torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20): torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
