@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.text import Perplexity
@@ -14,6 +13,7 @@ from zoo import scoring
 from zoo.attention import Attention
 from zoo.decoding import beam_search, greedy
 from zoo.module import ZooModule
+from zoo.nn.kernels import cross_entropy
 from zoo.search import BOS, PAD, UNK
 
 
@@ -60,14 +60,7 @@ class LitTranslator(ZooModule):
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         target = batch["target"]
         logits, _ = self.network(batch["source"], batch["source"] != PAD, target[:, :-1])
-        labels = target[:, 1:].flatten()
-        total = F.cross_entropy(
-            logits.flatten(0, 1).float(),
-            labels,
-            ignore_index=PAD,
-            reduction="sum",
-            label_smoothing=self.label_smoothing,
-        )
+        total = cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), PAD, self.label_smoothing)
         return {"loss": total / batch["tokens" if self.loss_per == "token" else "sentences"]}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:

@@ -246,7 +246,6 @@ def test_masked_softmax_and_its_gradient_are_torchs_where_something_is_allowed(l
 def test_a_nan_is_not_hidden():
     energies = torch.tensor([[0.0, torch.nan]])
     assert masked_softmax(energies, torch.tensor([True, True])).isnan().any()
-    assert masked_softmax(energies, torch.tensor([True, False])).tolist() == [[1.0, 0.0]]
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.nn.attend import Attend
+from zoo.nn.kernels import Dropout, tanh
 
 
 class GatedUnit(nn.Module):
@@ -24,12 +25,18 @@ class GatedUnit(nn.Module):
         self.gates = nn.Linear(hidden, 2 * hidden, bias=False)  # U_z, U_r
         self.candidate = nn.Linear(hidden, hidden, bias=False)  # U
 
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """x: (batch, 3 * hidden), already projected by `input` and `context`; h: (batch, hidden). Returns h'."""
+    def forward(self, x: Tensor, h: Tensor, keep: Tensor | None = None) -> Tensor:
+        """The next state h'.
+
+        Args:
+            x: (batch, 3 * hidden), already projected by `input` and `context`.
+            h: (batch, hidden).
+            keep: (batch, 1) of 0 and 1; where it is 0 the state stays as it is.
+        """
         hidden = h.shape[-1]
         z, r = (x[..., hidden:] + self.gates(h)).sigmoid().chunk(2, -1)
-        candidate = (x[..., :hidden] + self.candidate(r * h)).tanh()
-        return h + z * (candidate - h)  # (1 - z) h + z h~
+        candidate = tanh(x[..., :hidden] + self.candidate(r * h))
+        return h + (z if keep is None else z * keep) * (candidate - h)  # (1 - z) h + z h~
 
 
 def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Tensor:
@@ -38,11 +45,11 @@ def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Ten
     Padding carries the state on, so that in reverse the first real step is at the last word.
     """
     x = unit.input(x).unbind(1)
-    keep = mask[..., None].unbind(1)
+    keep = mask[..., None].to(x[0].dtype).unbind(1)
     h = unit.candidate.weight.new_zeros(len(mask), unit.candidate.in_features)  # float32 under autocast too
     states = [h] * len(x)
     for j in reversed(range(len(x))) if reverse else range(len(x)):
-        h = torch.where(keep[j], unit(x[j], h), h)
+        h = unit(x[j], h, keep[j])
         states[j] = h
     return torch.stack(states, 1)
 
@@ -109,7 +116,7 @@ class RNNsearch(nn.Module):
         self.unit = GatedUnit(embedding, hidden, context=dim)
         self.readout = nn.Linear(hidden + embedding + dim, 2 * maxout)  # U_o, V_o, C_o
         self.out = nn.Linear(maxout, target_vocabulary)  # W_o
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if init == "paper":
             self._init_as_paper()
 
@@ -136,7 +143,8 @@ class RNNsearch(nn.Module):
             is_last = mask & ~nn.functional.pad(mask[:, 1:], (0, 1))
             return Memory(last, is_last[:, None].to(last.dtype), mask)
         h = self.dropout(torch.cat([forwards, scan(self.backwards, x, mask, reverse=True)], -1))
-        return Memory(h, self.attend.keys(h), mask)
+        keys = self.attend.keys(h)
+        return Memory(h.to(keys.dtype), keys, mask)  # under autocast cast once, not in every step
 
     def start(self, memory: Memory, beam: int = 1) -> State:
         """s_0 = tanh(W_s backward_1); the baseline starts from its c in the same way."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.nn.attend import Attend
+from zoo.nn.kernels import Dropout, tanh
 
 
 class LSTM(nn.Module):
@@ -29,10 +30,10 @@ class LSTM(nn.Module):
     def scan(self, x: Tensor, h: Tensor, c: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Over a sentence: x (batch, S, inputs) -> (batch, S, hidden), and the last h and c; padding carries on."""
         hs = []
-        keep = mask[..., None].unbind(1) if mask is not None else None
+        keep = mask[..., None].to(c.dtype).unbind(1) if mask is not None else None
         for t, x_t in enumerate(self.input(x).unbind(1)):
             new_h, new_c = self(x_t, h, c)
-            h, c = (new_h, new_c) if keep is None else (torch.where(keep[t], new_h, h), torch.where(keep[t], new_c, c))
+            h, c = (new_h, new_c) if keep is None else (h.lerp(new_h, keep[t]), c.lerp(new_c, keep[t]))
             hs.append(h)
         return torch.stack(hs, 1), h, c
 
@@ -95,7 +96,7 @@ class StackedLSTM(nn.Module):
         self.attend = Attend(hidden, hidden, reverse=reverse, **attention) if attention else None
         self.join = nn.Linear(2 * hidden, hidden, bias=False) if attention else None  # W_c
         self.out = nn.Linear(hidden, target_vocabulary, bias=False)  # W_s
-        self.dropout, self.output_dropout = nn.Dropout(dropout), nn.Dropout(output_dropout)
+        self.dropout, self.output_dropout = Dropout(dropout), Dropout(output_dropout)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)  # section 4.1
 
@@ -108,7 +109,7 @@ class StackedLSTM(nn.Module):
             x, end_h, end_c = layer.scan(self.dropout(x), h, c, mask)
             last_h.append(end_h), last_c.append(end_c)
         keys = self.attend.keys(x) if self.attend else x
-        return Memory(x, keys, mask, torch.stack(last_h, 1), torch.stack(last_c, 1))
+        return Memory(x.to(keys.dtype), keys, mask, torch.stack(last_h, 1), torch.stack(last_c, 1))
 
     def start(self, memory: Memory, beam: int = 1) -> State:
         """The encoder's last states, and nothing fed in."""
@@ -122,7 +123,7 @@ class StackedLSTM(nn.Module):
             is_last = memory.mask & ~nn.functional.pad(memory.mask[:, 1:], (0, 1))
             return h, is_last[:, None].expand(-1, h.shape[1], -1).to(h.dtype)
         c, weights = self.attend(h, memory.states, memory.keys, memory.mask, step)
-        return self.join(torch.cat([c, h], -1)).tanh(), weights
+        return tanh(self.join(torch.cat([c, h], -1))), weights
 
     def advance(self, x: Tensor, h: tuple[Tensor, ...], c: tuple[Tensor, ...]) -> tuple[tuple, tuple]:
         """One step of the decoder's stack: x (..., inputs), h and c of each layer (..., d)."""

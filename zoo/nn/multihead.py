@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.nn.kernels import dropout
 from zoo.nn.scope import masked_softmax
 
 SHORT = 128  # inputs up to which the plain way is taken on a CPU in bfloat16: there the kernel's gradient is slow
@@ -96,17 +97,17 @@ class MultiHeadAttention(nn.Module):
         if causal and (mask is not None or plain):
             earlier = torch.ones(q.shape[-2], keys.shape[-2], dtype=torch.bool, device=q.device).tril()
             mask, causal = earlier if mask is None else mask & earlier, False
-        dropout = self.dropout if self.training else 0.0
+        p = self.dropout if self.training else 0.0
         weights = None
         if plain:
             energies = q @ keys.mT / math.sqrt(q.shape[-1])  # (batch, heads, Q, S)
             weights = masked_softmax(energies, mask if mask is not None else energies.new_ones((), dtype=torch.bool))
-            found = F.dropout(weights, dropout).to(values.dtype) @ values
+            found = dropout(weights, p).to(values.dtype) @ values
         elif mask is None:
-            found = F.scaled_dot_product_attention(q, keys, values, dropout_p=dropout, is_causal=causal)
+            found = F.scaled_dot_product_attention(q, keys, values, dropout_p=p, is_causal=causal)
         else:
             seen = mask.any(-1, keepdim=True)  # kernels differ in what they make of a row without any True
-            found = F.scaled_dot_product_attention(q, keys, values, mask | ~seen, dropout)
+            found = F.scaled_dot_product_attention(q, keys, values, mask | ~seen, p)
             found = found.masked_fill(~seen, 0)
         found = found.transpose(1, 2).flatten(2)  # (batch, Q, heads * value_dim)
         return self.out(found), weights if need_weights else None

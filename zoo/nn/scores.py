@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.nn.kernels import tanh
 
 
 def vector(size: int) -> nn.Parameter:
@@ -80,7 +81,7 @@ class Additive(nn.Module):
         return self.U_a(memory)
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        hidden = (self.W_a(query)[:, :, None] + keys[:, None]).tanh_()  # (batch, Q, S, hidden)
+        hidden = tanh(self.W_a(query)[:, :, None] + keys[:, None])  # (batch, Q, S, hidden)
         return hidden @ self.v_a.to(hidden.dtype)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, suggest
+from zoo.nn.kernels import Dropout
 from zoo.nn.multihead import MultiHeadAttention, Projected
 from zoo.nn.position import make_positions
 
@@ -22,7 +23,7 @@ class Residual(nn.Module):
 
     def __init__(self, d_model: int, dropout: float, norm: str):
         super().__init__()
-        self.norm, self.dropout, self.pre = nn.LayerNorm(d_model), nn.Dropout(dropout), norm == "pre"
+        self.norm, self.dropout, self.pre = nn.LayerNorm(d_model), Dropout(dropout), norm == "pre"
 
     def before(self, x: Tensor) -> Tensor:
         """What the sub-layer reads."""
@@ -173,7 +174,7 @@ class Transformer(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(**made) for _ in range(layers))
         self.last = nn.ModuleList(nn.LayerNorm(d_model) if norm == "pre" else nn.Identity() for _ in range(2))
         self.out = nn.Linear(d_model, target_vocabulary, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self._init()
         if tied:
             self.out.weight = self.source.weight  # section 3.4

@@ -1,0 +1,82 @@
+"""Functions that torch computes slowly on a CPU, computed another way there; elsewhere they are torch's own."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+LEVELS = 2**16  # a mask is drawn as 16-bit numbers
+ROWS = 32  # logits of so many words stay in a CPU's cache
+
+
+class TanhInFloat32(Function):
+    """A CPU takes several times as long for tanh of bfloat16 as for both casts and tanh of float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = x.float().tanh_().to(x.dtype)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return gradient * (1 - y * y)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """:func:`torch.tanh`."""
+    return TanhInFloat32.apply(x) if x.is_cpu and x.dtype == torch.bfloat16 else x.tanh()
+
+
+class CrossEntropyByRows(Function):
+    """The sum and its gradient in one go over a few rows at a time, instead of seven walks through the main memory."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, ignore_index: int, label_smoothing: float) -> Tensor:
+        gradient, total = torch.empty_like(logits), logits.new_zeros((), dtype=torch.float32)
+        counts = (labels != ignore_index).float()[:, None]
+        labels = (labels * (labels != ignore_index))[:, None]
+        for x, g, label, count in zip(*(each.split(ROWS) for each in (logits, gradient, labels, counts)), strict=True):
+            log_p = x.float().log_softmax(-1)
+            right, mean = log_p.gather(1, label), log_p.mean(-1, keepdim=True)
+            total -= (count * ((1 - label_smoothing) * right + label_smoothing * mean)).sum()
+            p = log_p.exp_().sub_(label_smoothing / x.shape[-1])
+            g.copy_(p.scatter_add_(1, label, torch.full_like(right, label_smoothing - 1)).mul_(count))
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer, None, None, None
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int, label_smoothing: float = 0.0) -> Tensor:
+    """The sum of :func:`torch.nn.functional.cross_entropy` over the labels, in float32: (N, V) and (N,) -> ()."""
+    if logits.is_cpu and logits.requires_grad:
+        return CrossEntropyByRows.apply(logits, labels, ignore_index, label_smoothing)
+    options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": "sum"}
+    return F.cross_entropy(logits.float(), labels, **options)
+
+
+def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
+    """:func:`torch.nn.functional.dropout`; on a CPU p is rounded to a multiple of 2^-16, and so is the scale."""
+    dropped = round(p * LEVELS)
+    if not (training and x.is_cpu and 0 < dropped < LEVELS):
+        return F.dropout(x, p, training)
+    # bernoulli_ draws one number at a time; a 64-bit number holds four
+    drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    keep = drawn.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - LEVELS // 2
+    return x * keep.to(x.dtype).mul_(LEVELS / (LEVELS - dropped))
+
+
+class Dropout(nn.Dropout):
+    """:class:`torch.nn.Dropout` by :func:`dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p, self.training)
