@@ -12,6 +12,12 @@ LEVELS = 2**16  # a mask is drawn as 16-bit numbers
 ROWS = 32  # logits of so many words stay in a CPU's cache
 
 
+def lower(x: Tensor) -> Tensor:
+    """x as autocast is going to cast it for a matrix product, so that several products share one copy."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+
+
 class TanhInFloat32(Function):
     """A CPU takes several times as long for tanh of bfloat16 as for both casts and tanh of float32."""
 
@@ -71,7 +77,8 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
         return F.dropout(x, p, training)
     # bernoulli_ draws one number at a time; a 64-bit number holds four
     drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    keep = drawn.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - LEVELS // 2
+    last = dropped - LEVELS // 2 - 1  # of the numbers that drop
+    keep = drawn.view(torch.int16)[: x.numel()].view(x.shape).clamp_(last, last + 1).sub_(last)  # 0 or 1
     return x * keep.to(x.dtype).mul_(LEVELS / (LEVELS - dropped))
 
 

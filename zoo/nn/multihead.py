@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.nn.kernels import dropout
+from zoo.nn.kernels import dropout, lower
 from zoo.nn.scope import masked_softmax
 
 SHORT = 128  # inputs up to which the plain way is taken on a CPU in bfloat16: there the kernel's gradient is slow
@@ -68,6 +68,7 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, memory: Tensor) -> Projected:
         """K and V of a memory (batch, S, dim), once for all queries."""
+        memory = lower(memory)
         return Projected(self._split(self.key(memory)), self._split(self.value(memory)))
 
     def forward(
@@ -90,6 +91,7 @@ class MultiHeadAttention(nn.Module):
         Returns:
             (batch, Q, dim), and the weights (batch, heads, Q, S), float32 at least, or None.
         """
+        memory, query = (lower(query),) * 2 if memory is query else (memory, query)
         q = self._split(self.query(query))  # (batch, heads, Q, key_dim)
         keys, values = memory if isinstance(memory, Projected) else self.project(memory)
         plain = q.is_cpu and q.dtype == torch.bfloat16 and q.requires_grad and keys.shape[-2] <= SHORT

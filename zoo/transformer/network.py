@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, suggest
-from zoo.nn.kernels import Dropout
+from zoo.nn.kernels import Dropout, lower
 from zoo.nn.multihead import MultiHeadAttention, Projected
 from zoo.nn.position import make_positions
 
@@ -205,7 +205,7 @@ class Transformer(nn.Module):
         x = self.embed(self.source, source)
         for layer in self.encoder:
             x = layer(x, mask)
-        x = self.last[0](x)
+        x = lower(self.last[0](x))
         return Memory(tuple(layer.look.project(x) for layer in self.decoder), mask)
 
     def start(self, memory: Memory, beam: int = 1) -> State:
