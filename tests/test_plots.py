@@ -77,11 +77,11 @@ def test_labels_are_inside_the_figure_and_do_not_touch(outputs, inputs):
 
 
 def test_any_token_can_be_a_label():
-    names = ["$x$ \\frac{", " ", "\n", "", "Donaudampfschifffahrtsgesellschaft"]
-    figure = alignment_matrix(Attention(weights=torch.ones(1, 1, 1, 5) / 5, inputs=[names]), title="$\\frac{")
+    names = ["$x$ \\frac{", " ", "\n", "", "Ende</w>", "Donaudampfschifffahrtsgesellschaft"]
+    figure = alignment_matrix(Attention(weights=torch.ones(1, 1, 1, 6) / 6, inputs=[names]), title="$\\frac{")
     draw(figure)
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
-        "$x$␣\\frac{", "␣", "⏎", "", "Donaudampfschifffah…",
+        "$x$␣\\frac{", "␣", "⏎", "", "Ende", "Donaudampfschifffah…",
     ]  # fmt: skip
     assert labels(figure.axes[0].yaxis) == ["1"]
 

@@ -212,8 +212,15 @@ def _image(one: Attention) -> np.ndarray:
 
 
 def _names(names: list[list[str]], size: int) -> list[str]:
-    """What stands at the ticks: names, spaces made visible and cut to 20 characters, or else numbers from 1."""
-    names = [name.translate(VISIBLE) for name in names[0]] if names else [str(i + 1) for i in range(size)]
+    """What stands at the ticks: names, spaces made visible and cut to 20 characters, or else numbers from 1.
+
+    The mark at the end of a word, of vocabularies of sub-words, is left out.
+    """
+    names = (
+        [name.removesuffix("</w>").translate(VISIBLE) for name in names[0]]
+        if names
+        else [str(i + 1) for i in range(size)]
+    )
     return [name if len(name) <= 20 else name[:19] + "…" for name in names]
 
 
