@@ -216,11 +216,8 @@ def _names(names: list[list[str]], size: int) -> list[str]:
 
     The mark at the end of a word, of vocabularies of sub-words, is left out.
     """
-    names = (
-        [name.removesuffix("</w>").translate(VISIBLE) for name in names[0]]
-        if names
-        else [str(i + 1) for i in range(size)]
-    )
+    row = names[0] if names else [str(i + 1) for i in range(size)]
+    names = [name.removesuffix("</w>").translate(VISIBLE) for name in row]
     return [name if len(name) <= 20 else name[:19] + "…" for name in names]
 
 
