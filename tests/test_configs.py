@@ -18,6 +18,7 @@ TEXT = {
     "transformer": ("model.d_model=8", "model.d_ff=8", "model.heads=2", "model.layers=1", "model.extra=5"),
 }
 LITTLE = ("data.vocabulary=60", "data.limit=40")
+TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
 
 
 @pytest.fixture
@@ -30,6 +31,10 @@ def small(tmp_path):
             return FAST if "catch" in experiment else (*FAST, "data.limit=32")
         if "/debian" in experiment:
             return (*FAST, *TEXT[slug], *LITTLE)
+        if "/wsj" in experiment:
+            (tmp_path / "wsj.mrg").write_text("".join(TREE.format(i % 7) for i in range(20)))
+            splits = [f"data.{split}=wsj.mrg" for split in ("train", "val", "test")]
+            return (*FAST, *TEXT[slug], *LITTLE, f"data.root={tmp_path}", *splits)
         for split in ("train", "val", "test"):
             for language in ("de", "en", "fr"):
                 lines = [f"{language} {i} line {i % 7} ." for i in range(20)]

@@ -173,4 +173,7 @@ class Translate(Pipeline):
     @staticmethod
     def preprocess(data: dict[str, Any]) -> dict[str, Any]:
         """Languages, Moses tokenisation, and whether the source is reversed."""
-        return {name: data[name] for name in ("source", "target", "moses", "reverse")}
+        names = ("source", "target", "moses", "reverse")
+        if any(name not in data for name in names):
+            raise WeightsError("the weights were trained on data that is no translation; no pipeline could use them")
+        return {name: data[name] for name in names}

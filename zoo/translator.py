@@ -21,6 +21,7 @@ class LitTranslator(ZooModule):
     """Maximum likelihood with teacher forcing; BLEU of greedy output in validation and of beam search in the test.
 
     A subclass names its network, which has ``encode``, ``start``, ``step`` and ``forward`` as zoo.decoding wants them.
+    What is no translation overrides :meth:`score` and names its monitor.
 
     Args:
         loss_per: "sentence" (the sum over tokens, averaged over sentences, as the recurrent papers have it, whose
@@ -129,27 +130,38 @@ class LitTranslator(ZooModule):
         data, order = self.trainer.datamodule, sorted(written)
         hypotheses = data.detokenise([written[i] for i in order])
         references = data.references(stage, order)
-        score, signature = scoring.bleu(hypotheses, references, data.pretokenised)
-        scores = {"bleu": score}
-        if stage == "test":
-            sources = data.sources(stage, order)
-            lengths = scoring.bleu_by_length(hypotheses, references, sources, data.pretokenised)
-            scores["chrf"] = scoring.chrf(hypotheses, references)
-            if self.trainer.is_global_zero:
-                self._write(sources, references, hypotheses, scores, lengths, signature)
+        sources = data.sources(stage, order)
+        scores, more = self.score(stage, sources, references, hypotheses)
+        if stage == "test" and self.trainer.is_global_zero:
+            self._write(sources, references, hypotheses, scores, more)
         values = {f"{stage}/{name}": value for name, value in scores.items()}
         self.log_dict(values, prog_bar=stage == "val", rank_zero_only=False)
 
-    def _write(self, sources, references, hypotheses, scores, lengths, signature) -> None:
-        """Leaves translations.jsonl and scores.json in the run's folder, with what a BLEU must be quoted with."""
+    def score(
+        self, stage: str, sources: list[str], references: list[str], hypotheses: list[str]
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """The scores by name, the first of which is printed after a test, and what else scores.json then says.
+
+        That is the signature, with which a score must be quoted, and more.
+        """
+        tokenised = self.trainer.datamodule.pretokenised
+        score, signature = scoring.bleu(hypotheses, references, tokenised)
+        if stage == "val":
+            return {"bleu": score}, {}
+        lengths = scoring.bleu_by_length(hypotheses, references, sources, tokenised)
+        by_length = {words: {"bleu": score, "sentences": count} for words, (score, count) in lengths.items()}
+        scores = {"bleu": score, "chrf": scoring.chrf(hypotheses, references)}
+        return scores, {"signature": signature, "bleu by source length": by_length}
+
+    def _write(self, sources, references, hypotheses, scores, more) -> None:
+        """Leaves translations.jsonl and scores.json in the run's folder."""
         folder = Path(self.trainer.default_root_dir)
         rows = zip(sources, references, hypotheses, strict=True)
         lines = [json.dumps(dict(zip(("source", "reference", "hypothesis"), row, strict=True))) for row in rows]
         (folder / "translations.jsonl").write_text("\n".join(lines) + "\n")
-        by_length = {words: {"bleu": score, "sentences": count} for words, (score, count) in lengths.items()}
-        report = {**scores, "signature": signature, "beam": self.beam, "bleu by source length": by_length}
-        (folder / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
-        print(f"BLEU {scores['bleu']:.2f} {signature}")
+        (folder / "scores.json").write_text(json.dumps({**scores, "beam": self.beam, **more}, indent=2) + "\n")
+        name, value = next(iter(scores.items()))
+        print(f"{name.upper()} {value:.2f} {more['signature']}")
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The alignment under teacher forcing: outputs are the words of the target, eos included."""

@@ -7,11 +7,11 @@ from zoo.transformer.pipeline import TranslateByHeads
 
 NETWORK, PIPELINE = Transformer, TranslateByHeads
 
-__all__ = ["NETWORK", "PIPELINE", "LitTransformer", "Transformer", "TranslateByHeads"]
+__all__ = ["NETWORK", "PIPELINE", "LitParser", "LitTransformer", "Transformer", "TranslateByHeads"]
 
 
 def __getattr__(name: str):
     """What trains is imported when it is asked for: who loads a network needs neither Lightning nor Hydra."""
-    if name != "LitTransformer":
+    if name not in ("LitParser", "LitTransformer"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("zoo.transformer.module").LitTransformer
+    return getattr(import_module("zoo.transformer.module"), name)

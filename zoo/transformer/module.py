@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from zoo import bracketing
 from zoo.transformer.network import Transformer
 from zoo.translator import LitTranslator
 
@@ -35,3 +36,25 @@ class LitTransformer(LitTranslator):
 
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         return self.network(source, mask, target, need_weights=True)[1]
+
+
+class LitParser(LitTransformer):
+    """Trains a Transformer to write the tree of a sentence; measures F1 instead of BLEU.
+
+    Its datamodule gives the trees as lines of symbols; see :mod:`zoo.bracketing`.
+
+    Args:
+        beam, alpha, extra: as published (section 6.3).
+        ban_unknown: no tree has an unknown symbol.
+        others: see :class:`LitTransformer`.
+    """
+
+    monitor = "val/f1"
+
+    def __init__(self, beam: int = 21, alpha: float = 0.3, extra: int = 300, ban_unknown: bool = True, **others: Any):
+        super().__init__(beam=beam, alpha=alpha, extra=extra, ban_unknown=ban_unknown, **others)
+
+    def score(
+        self, stage: str, sources: list[str], references: list[str], hypotheses: list[str]
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        return bracketing.score(hypotheses, references)._asdict(), {"signature": bracketing.SIGNATURE}
