@@ -4,17 +4,15 @@ import gzip
 import lzma
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from datamodules.files import EMBEDDED, DataError, read_checked, read_file
-from datamodules.sampling import epoch_batches, generator
+from datamodules.sampling import generator
 from datamodules.scenes import scenes, uniforms_per_scene
+from datamodules.tickets import ByTicket
 
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
 SCENE_SEEDS = {"val": 1, "test": 2}  # validation and test scenes are the same in every run, whatever its seed
@@ -60,25 +58,7 @@ def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
     return torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
 
 
-class Ticket(NamedTuple):
-    """All that the loader sends: which samples of which epoch. The batch is made from it on the device."""
-
-    split: str
-    epoch: int
-    index: Tensor
-
-
-class Tickets(Dataset):
-    """Turns what EpochBatches yields into tickets."""
-
-    def __init__(self, split: str):
-        self.split = split
-
-    def __getitem__(self, item: tuple[int, Tensor]) -> Ticket:
-        return Ticket(self.split, *item)
-
-
-class MNIST(pl.LightningDataModule):
+class MNIST(ByTicket):
     """MNIST with 50,000 / 10,000 / 10,000 digits for training, validation and test.
 
     A batch is a dict of ``image`` (batch, 1, canvas, canvas) float32 in [0, 1], ``label`` (batch,) int64 and ``key``
@@ -154,13 +134,6 @@ class MNIST(pl.LightningDataModule):
         self._tables = {k: (e, key.to(device), u.to(device)) for k, (e, key, u) in self._tables.items()}
 
     def batch(self, split: str, index: Tensor, epoch: int = 0) -> dict[str, Tensor]:
-        """Samples of a split, made on the device of the index.
-
-        Args:
-            split: train, val or test.
-            index: (batch,) int64, positions in the split.
-            epoch: of training; validation and test are the same in every epoch.
-        """
         epoch = epoch if split == "train" else 0
         key = self._random(split, epoch)[0]
         if index.device != key.device or index.device != self.images.device:
@@ -178,25 +151,3 @@ class MNIST(pl.LightningDataModule):
             "label": self.labels[index + SPLITS[split].start],
             "key": key[index],
         }
-
-    def on_after_batch_transfer(self, batch: Ticket, dataloader_idx: int) -> dict[str, Tensor]:
-        return self.batch(batch.split, batch.index, batch.epoch)
-
-    def _loader(self, split: str) -> DataLoader:
-        batches = epoch_batches(
-            self,
-            self.size(split),
-            self.batch_size if split == "train" else self.eval_batch_size,
-            train=split == "train",
-            seed=self.seed,
-        )
-        return DataLoader(Tickets(split), sampler=batches, batch_size=None)
-
-    def train_dataloader(self) -> DataLoader:
-        return self._loader("train")
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._loader("test")

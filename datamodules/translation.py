@@ -3,40 +3,21 @@
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
 
-from datamodules.buckets import Buckets, Share
+from datamodules.buckets import Share
 from datamodules.files import DataError
 from datamodules.moses import detokenise, tokenise
 from datamodules.parallel import Pairs, read_pairs
-from datamodules.sampling import EpochBatches
+from datamodules.sentences import Bucketed, Sentences, Side
 from datamodules.tokens import BOS, EOS, PAD, encode, read_tokenizer, train_tokenizer
 
 SIDES = ("source", "target")
 
 
-class Side:
-    """The sentences of one side of a split as one row of ids."""
-
-    def __init__(self, sentences: list[list[int]]):
-        self.length = np.array([len(ids) for ids in sentences], dtype=np.int64)
-        self.start = np.concatenate([[0], self.length.cumsum()])
-        self.ids = torch.tensor([i for ids in sentences for i in ids], dtype=torch.int64)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.ids[self.start[index] : self.start[index + 1]]
-
-    def rows(self, index: Tensor) -> Tensor:
-        """The sentences of the given positions, padded at the end: (batch, longest)."""
-        return pad_sequence([self[i] for i in index.tolist()], batch_first=True, padding_value=PAD)
-
-
-class Split(Dataset):
+class Split(Bucketed):
     """A split in ids: source with eos; target with bos and eos. An item is a batch."""
 
     def __init__(self, pairs: Pairs, source: Side, target: Side):
@@ -44,6 +25,9 @@ class Split(Dataset):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.source.length, self.target.length - 1  # bos is no token
 
     def __getitem__(self, share: Share) -> dict[str, Tensor]:
         index, tokens, sentences = share
@@ -56,20 +40,7 @@ class Split(Dataset):
         }
 
 
-class ByLength(EpochBatches):
-    """Batches for evaluation: every sentence once, longest last, each process every world-th."""
-
-    def __init__(self, split: Split, batch_size: int, rank: int, world: int):
-        super().__init__(len(split), batch_size, shuffle=False, rank=rank, world=world)
-        self.order, self.length = torch.from_numpy(split.source.length.argsort(kind="stable")), split.target.length
-
-    def __iter__(self):
-        for _, positions in super().__iter__():
-            index = self.order[positions]
-            yield Share(index, float(self.length[index.numpy()].sum() - len(index)), float(len(index)))
-
-
-class Translation(pl.LightningDataModule):
+class Translation(Sentences):
     """Batches of translation pairs.
 
     A batch holds `source` (batch, S), words and eos; `target` (batch, T + 1), bos, words and eos; both int64 and padded
@@ -221,30 +192,3 @@ class Translation(pl.LightningDataModule):
         for side, tokenizer in self.tokenizers.items():
             if state[side] != tokenizer.to_str():
                 raise DataError(f"the {side} vocabulary is not that of the checkpoint; the text has changed")
-
-    def _processes(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def train_dataloader(self) -> DataLoader:
-        split, (rank, world) = self.split("train"), self._processes()
-        batches = Buckets(
-            split.source.length,
-            split.target.length - 1,
-            batch_tokens=None if self.batch_size else self.batch_tokens,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            rank=rank,
-            world=world,
-            skip=lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0,
-        )
-        return DataLoader(split, sampler=batches, batch_size=None)
-
-    def _eval_dataloader(self, name: str) -> DataLoader:
-        split = self.split(name)
-        return DataLoader(split, sampler=ByLength(split, self.eval_batch_size, *self._processes()), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._eval_dataloader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._eval_dataloader("test")
