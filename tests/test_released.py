@@ -29,7 +29,10 @@ def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_pa
     running.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     if "test/error" in metrics:
-        assert metrics["test/error"] == pytest.approx(printed, abs=0.02)  # 2 of 10,000 digits, for another processor
+        slack = 0.1 if name.startswith("former.") else 0.02  # another processor: 2 of 10,000 digits, 3 of 3,000 texts
+        assert metrics["test/error"] == pytest.approx(printed, abs=slack)
+    elif "test/bits" in metrics:
+        assert metrics["test/bits"] == pytest.approx(printed, abs=0.01)
     else:
         assert metrics["test/bleu"] == pytest.approx(printed, abs=0.2)  # weights are rounded for the release
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.schedules import inverse_sqrt
+from zoo.schedules import inverse_sqrt, warmup_constant
 
 
 @pytest.mark.parametrize(("d_model", "warmup"), [(512, 40), (1024, 7), (128, 1)])
@@ -17,3 +17,14 @@ def test_the_rate_of_the_transformer(d_model, warmup):
         assert schedule.get_last_lr()[0] == pytest.approx(expected)
         assert expected <= peak * (1 + 1e-9)
         optimizer.step(), schedule.step()
+
+
+def test_a_warm_up_from_zero_that_stays_up():
+    """Bloem's code: the first step is at rate 0."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = warmup_constant(optimizer, total_steps=9, steps=4)
+    found = []
+    for _ in range(7):
+        found += schedule.get_last_lr()
+        optimizer.step(), schedule.step()
+    assert found == [0, 0.5, 1, 1.5, 2, 2, 2]

@@ -1,5 +1,7 @@
 """Metrics that torchmetrics lacks, or has in another form."""
 
+import math
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -23,3 +25,23 @@ class ErrorRate(Metric):
 
     def compute(self) -> Tensor:
         return 100 * self.wrong / self.total
+
+
+class BitsPerSymbol(Metric):
+    """Mean of -log2 p over the symbols that count, summed in float64."""
+
+    higher_is_better = False
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("nats", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, nats: Tensor, counted: Tensor) -> None:
+        """-log p in nats and whether it counts, of the same shape."""
+        self.nats += nats.double().masked_fill(~counted, 0).sum()
+        self.total += counted.sum()
+
+    def compute(self) -> Tensor:
+        return (self.nats / self.total / math.log(2)).float()

@@ -55,6 +55,11 @@ class Pipeline:
 
     task = "other"  # one of the Hub's pipeline tags, for the card
 
+    @classmethod
+    def of(cls, network: dict[str, Any]) -> type["Pipeline"]:
+        """The pipeline for a network of these arguments; a room with networks of several kinds chooses here."""
+        return cls
+
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         self.network, self.config, self.folder = network.eval(), config, folder
 
@@ -124,4 +129,4 @@ def pipeline(name: str | Path) -> Pipeline:
     folder = registry.released(name)
     config = release.read_config(folder)
     room = registry.room(config["slug"])
-    return room.PIPELINE(release.load(folder, room.NETWORK), config, folder)
+    return room.PIPELINE.of(config["network"])(release.load(folder, room.NETWORK), config, folder)

@@ -242,14 +242,15 @@ def release_checkpoint(
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path}: not the weights of {room.NETWORK.__name__} ({reason})") from None
+    pipeline = room.PIPELINE.of(config)
     written = save(
         model,
         folder or registry.weights_folder(slug, row),
         name=name,
         config=config,
-        preprocess=_preprocess(path, room.PIPELINE) if preprocess is None else preprocess,
+        preprocess=_preprocess(path, pipeline) if preprocess is None else preprocess,
         title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
-        task=room.PIPELINE.task,
+        task=pipeline.task,
         files=sorted((path.resolve().parents[1] / TOKENIZER).glob("*")),
         **fields,
     )

@@ -9,6 +9,11 @@ def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
+def warmup_constant(optimizer: Optimizer, total_steps: int, steps: int) -> LambdaLR:
+    """Linearly from 0 to the learning rate of the optimiser in so many steps, then constant; the first step is at 0."""
+    return LambdaLR(optimizer, lambda step: min(1.0, step / steps))
+
+
 def linear_to_zero(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """From the learning rate of the optimiser linearly to 0 (RAM, section 4)."""
     return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / total_steps))
