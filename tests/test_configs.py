@@ -19,14 +19,29 @@ TEXT = {
 }
 LITTLE = ("data.vocabulary=60", "data.limit=40")
 TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
+FORMER = ("model.dim=8", "model.depth=1", "data.limit=40")
 
 
 @pytest.fixture
 def small(tmp_path):
     """A function from an experiment to overrides that let it run in a second: for text, a tiny corpus as files."""
 
+    def former(row: str) -> tuple[str, ...]:
+        if row == "enwik8":
+            (tmp_path / "enwik8").write_bytes(b"a text of some bytes, " * 100)
+            return (f"data.root={tmp_path}/enwik8", "data.size=null")
+        if row == "imdb":
+            for i in range(60):
+                path = tmp_path / ("train", "test")[i % 2] / ("neg", "pos")[i // 30] / f"{i}_1.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"review number {i}")
+            return (f"data.root={tmp_path}", "data.vocabulary=60")
+        return ("data.vocabulary=60",) if row == "debian_sections" else ()
+
     def overrides(experiment: str) -> tuple[str, ...]:
         slug = experiment.split("/")[0]
+        if slug == "former":
+            return (*FAST, *FORMER, *former(experiment.removeprefix("former/")))
         if slug not in TEXT:
             return FAST if "catch" in experiment else (*FAST, "data.limit=32")
         if "/debian" in experiment:
@@ -59,7 +74,9 @@ def test_every_experiment_runs_two_steps_and_leaves_a_plain_checkpoint(experimen
     assert checkpoint["hyper_parameters"] and plain(checkpoint["hyper_parameters"])
 
 
-@pytest.mark.parametrize("group", ["trainer", "logger", "callbacks", "debug", "sweep", "data", "model", "attention"])
+@pytest.mark.parametrize(
+    "group", ["trainer", "logger", "callbacks", "debug", "sweep", "data", "model", "attention", "self_attention"]
+)
 def test_every_option_of_every_group_composes(group, composed):
     for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
         assert composed(f"{group}={path.stem}") is not None
