@@ -1,0 +1,43 @@
+"""What a row of former is measured beside: python scripts/baselines.py experiment=former/<row> [key=value ...]
+
+For classes the test error in % of the most frequent class and of a linear bag of words (needs the extra `baselines`);
+for characters the bits per byte of 5-grams. One line of JSON.
+"""
+
+import json
+import sys
+
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+
+from zoo.errors import ZooError
+from zoo.folders import register
+from zoo.former.baselines import NGrams, bag_of_words, majority
+
+
+def measure(data) -> dict[str, float]:
+    """The baselines that fit a datamodule of texts with classes or of characters."""
+    if hasattr(data, "labelled"):
+        train, val, test = (data.labelled(split)[:2] for split in ("train", "val", "test"))
+        words = {f"bag_of_words_{name}": value for name, value in bag_of_words(train, val, test).items()}
+        return {"majority_error": majority(train, test), **words, "texts": len(test[0])}
+    grams = NGrams(data.text("train"))
+    found = {f"5-gram_{split}_bits": grams.bits(data.text(split)) for split in ("val", "test")}
+    return {**found, "bytes": len(data.text("test"))}
+
+
+def main() -> None:
+    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
+        sys.exit(__doc__)
+    register()
+    with initialize_config_module("conf", version_base="1.3"):
+        cfg = compose("train", overrides=sys.argv[1:])
+    try:
+        found = measure(instantiate(cfg.data))
+    except (ZooError, ValueError) as error:  # DataError is a ValueError
+        sys.exit(str(error))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
