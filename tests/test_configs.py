@@ -19,7 +19,7 @@ TEXT = {
 }
 LITTLE = ("data.vocabulary=60", "data.limit=40")
 TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
-FORMER = ("model.dim=8", "model.depth=1", "data.limit=40")
+FORMER = ("model.dim=8", "model.depth=1", "self_attention.heads=2", "callbacks.figures.count=1", "data.limit=40")
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def small(tmp_path):
     def former(row: str) -> tuple[str, ...]:
         if row == "enwik8":
             (tmp_path / "enwik8").write_bytes(b"a text of some bytes, " * 100)
-            return (f"data.root={tmp_path}/enwik8", "data.size=null")
+            return (f"data.root={tmp_path}/enwik8", "data.size=null", "data.context=16")
         if row == "imdb":
             for i in range(60):
                 path = tmp_path / ("train", "test")[i % 2] / ("neg", "pos")[i // 30] / f"{i}_1.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"review number {i}")
             return (f"data.root={tmp_path}", "data.vocabulary=60")
-        return ("data.vocabulary=60",) if row == "debian_sections" else ()
+        return ("data.vocabulary=60", "data.max_length=16") if row == "debian_sections" else ("data.context=16",)
 
     def overrides(experiment: str) -> tuple[str, ...]:
         slug = experiment.split("/")[0]
