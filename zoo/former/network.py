@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, suggest
+from zoo.nn.kernels import Dropout
 from zoo.nn.multihead import MultiHeadAttention
 from zoo.nn.position import make_positions
 from zoo.nn.scope import masked_softmax
@@ -57,7 +58,7 @@ class Block(nn.Module):
         self.attend = make_attention(kind, dim, heads)
         self.feed = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
         self.norm_1, self.norm_2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, causal: bool, need_weights: bool = False
@@ -126,7 +127,7 @@ class Former(nn.Module):
             Block(dim, hidden or 4 * dim, dropout, how["kind"], how["heads"]) for _ in range(depth)
         )
         self.out = nn.Linear(dim, vocabulary if num_classes is None else num_classes)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.normal_(self.symbols.weight, std=std)
         if positions == "learned":
             nn.init.normal_(self.positions.table, std=std)
