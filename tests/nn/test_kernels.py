@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo.nn.kernels import Dropout, cross_entropy, dropout, tanh
+from zoo.nn.kernels import Dropout, attend, cross_entropy, dropout, tanh
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -86,3 +86,18 @@ def test_cross_entropy_of_bfloat16_is_summed_in_float32():
     torch.testing.assert_close(total, F.cross_entropy(logits.float(), labels, reduction="sum"))
     total.backward()
     assert logits.grad.dtype == torch.bfloat16 and total.dtype == torch.float32
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_attention_and_its_gradient_are_torchs(dtype, causal):
+    torch.manual_seed(0)
+    mask = None if causal else torch.arange(9) < 7
+    leaves = [torch.randn(2, 3, 9, 4, dtype=dtype, requires_grad=True) for _ in range(3)]
+    found = []
+    for function in (attend, F.scaled_dot_product_attention):
+        y = function(*leaves, mask, 0.0, causal)
+        assert y.dtype == dtype
+        found.append((y, *torch.autograd.grad(y.float().square().sum(), leaves)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.05 if dtype == torch.bfloat16 else 1e-5, rtol=0.05)

@@ -87,3 +87,13 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
+
+
+def attend(
+    q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False
+) -> Tensor:
+    """:func:`torch.nn.functional.scaled_dot_product_attention`; gradients in bfloat16 a CPU takes in float32."""
+    if q.is_cpu and q.dtype == torch.bfloat16 and q.requires_grad:
+        with torch.autocast("cpu", enabled=False):
+            return attend(q.float(), keys.float(), values.float(), mask, p, causal).to(q.dtype)
+    return F.scaled_dot_product_attention(q, keys, values, mask, p, causal)

@@ -8,14 +8,13 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.nn.kernels import dropout, lower
+from zoo.nn.kernels import attend, dropout, lower
 from zoo.nn.scope import masked_softmax
 
-SHORT = 128  # inputs up to which the plain way is taken on a CPU in bfloat16: there the kernel's gradient is slow
+SHORT = 48  # inputs up to which the plain way is faster than a kernel where a CPU trains in bfloat16
 
 
 class Projected(NamedTuple):
@@ -106,10 +105,10 @@ class MultiHeadAttention(nn.Module):
             weights = masked_softmax(energies, mask if mask is not None else energies.new_ones((), dtype=torch.bool))
             found = dropout(weights, p).to(values.dtype) @ values
         elif mask is None:
-            found = F.scaled_dot_product_attention(q, keys, values, dropout_p=p, is_causal=causal)
+            found = attend(q, keys, values, None, p, causal)
         else:
             seen = mask.any(-1, keepdim=True)  # kernels differ in what they make of a row without any True
-            found = F.scaled_dot_product_attention(q, keys, values, mask | ~seen, p)
+            found = attend(q, keys, values, mask | ~seen, p)
             found = found.masked_fill(~seen, 0)
         found = found.transpose(1, 2).flatten(2)  # (batch, Q, heads * value_dim)
         return self.out(found), weights if need_weights else None
