@@ -92,7 +92,7 @@ def test_cross_entropy_of_bfloat16_is_summed_in_float32():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_attention_and_its_gradient_are_torchs(dtype, causal):
     torch.manual_seed(0)
-    mask = None if causal else torch.arange(9) < 7
+    mask = None if causal else torch.arange(9)[None] < 7
     leaves = [torch.randn(2, 3, 9, 4, dtype=dtype, requires_grad=True) for _ in range(3)]
     found = []
     for function in (attend, F.scaled_dot_product_attention):
