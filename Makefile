@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # in so few epochs a location head that alone is trained by REINFORCE gets further
-SHORT := trainer.max_epochs=80 model.reward=correct model.detach_policy=true model.policy_weight=1
+SHORT := trainer.max_epochs=70 model.reward=correct model.detach_policy=true model.policy_weight=1
 
 .PHONY: help train test test-slow lint results clean
 .DEFAULT_GOAL := help
