@@ -9,34 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.nn.attend import Attend
-from zoo.nn.kernels import Dropout, tanh
-
-
-class GatedUnit(nn.Module):
-    """The gated hidden unit (Cho et al. 2014; A.1.1 and A.2.2), whose reset comes before the product with U.
-
-    z is the share of the *new* state. torch.nn.GRU is another cell: it resets after the product.
-    """
-
-    def __init__(self, inputs: int, hidden: int, context: int = 0):
-        super().__init__()
-        self.input = nn.Linear(inputs, 3 * hidden)  # W, W_z, W_r, and the biases
-        self.context = nn.Linear(context, 3 * hidden, bias=False) if context else None  # C, C_z, C_r
-        self.gates = nn.Linear(hidden, 2 * hidden, bias=False)  # U_z, U_r
-        self.candidate = nn.Linear(hidden, hidden, bias=False)  # U
-
-    def forward(self, x: Tensor, h: Tensor, keep: Tensor | None = None) -> Tensor:
-        """The next state h'.
-
-        Args:
-            x: (batch, 3 * hidden), already projected by `input` and `context`.
-            h: (batch, hidden).
-            keep: (batch, 1) of 0 and 1; where it is 0 the state stays as it is.
-        """
-        hidden = h.shape[-1]
-        z, r = (x[..., hidden:] + self.gates(h)).sigmoid().chunk(2, -1)
-        candidate = tanh(x[..., :hidden] + self.candidate(r * h))
-        return h + (z if keep is None else z * keep) * (candidate - h)  # (1 - z) h + z h~
+from zoo.nn.gated import GatedUnit
+from zoo.nn.kernels import Dropout, at_least_float32
+from zoo.nn.shared import loop, share
 
 
 def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Tensor:
@@ -44,13 +19,14 @@ def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Ten
 
     Padding carries the state on, so that in reverse the first real step is at the last word.
     """
-    x = unit.input(x).unbind(1)
+    x = at_least_float32(unit.input(x)).unbind(1)
     keep = mask[..., None].to(x[0].dtype).unbind(1)
     h = unit.candidate.weight.new_zeros(len(mask), unit.candidate.in_features)  # float32 under autocast too
     states = [h] * len(x)
-    for j in reversed(range(len(x))) if reverse else range(len(x)):
-        h = unit(x[j], h, keep[j])
-        states[j] = h
+    with loop(unit):
+        for j in reversed(range(len(x))) if reverse else range(len(x)):
+            h = unit(x[j], h, keep[j])
+            states[j] = h
     return torch.stack(states, 1)
 
 
@@ -164,21 +140,23 @@ class RNNsearch(nn.Module):
 
     def speak(self, s: Tensor, y: Tensor, c: Tensor) -> Tensor:
         """The logits of y_i from t_i = maxout(U_o s + V_o E y_{i-1} + C_o c_i) (A.2.2)."""
-        t = self.readout(torch.cat([s, y, c], -1)).unflatten(-1, (-1, 2)).amax(-1)
+        t = self.readout(torch.cat([s, y, c], -1)).unflatten(-1, (-1, 2)).max(-1).values
         return self.out(self.dropout(t))
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing; target (batch, T) begins with bos. Gives logits (batch, T, K_y) and alpha (batch, T, S)."""
         memory = self.encode(source, mask)
         y = self.dropout(self.target(target))  # (batch, T, m)
-        projected = self.unit.input(y).unbind(1)
+        projected = at_least_float32(self.unit.input(y)).unbind(1)
         s = self.start(memory).s[:, 0]
         states, contexts, alphas = [s], [], []
-        for i, x in enumerate(projected):
-            c, alpha = self.look(s[:, None], memory, i)
-            c = c[:, 0]
-            s = self.unit(x + self.unit.context(c), s)
-            states.append(s), contexts.append(c), alphas.append(alpha)
+        shared = memory._replace(annotations=share(memory.annotations.mT)) if self.attend else memory
+        with loop(self.unit, self.attend):
+            for i, x in enumerate(projected):
+                c, alpha = self.look(s[:, None], shared, i)
+                c = c[:, 0]
+                s = self.unit(x + self.unit.context(c), s)
+                states.append(s), contexts.append(c), alphas.append(alpha)
         read = states[:-1] if self.readout_state == "previous" else states[1:]
         return self.speak(torch.stack(read, 1), y, torch.stack(contexts, 1)), torch.cat(alphas, 1)
 

@@ -10,32 +10,8 @@ from torch import Tensor, nn
 
 from zoo.nn.attend import Attend
 from zoo.nn.kernels import Dropout, tanh
-
-
-class LSTM(nn.Module):
-    """One layer of LSTM cells without biases; the gates in one matrix are input, forget, output, candidate."""
-
-    def __init__(self, inputs: int, hidden: int):
-        super().__init__()
-        self.input = nn.Linear(inputs, 4 * hidden, bias=False)
-        self.recurrent = nn.Linear(hidden, 4 * hidden, bias=False)
-
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """x: (..., 4 * hidden), already projected by `input`; h and c: (..., hidden). Returns the new h and c."""
-        gates, candidate = (x + self.recurrent(h)).to(c.dtype).split([3 * h.shape[-1], h.shape[-1]], -1)
-        i, f, o = gates.sigmoid().chunk(3, -1)
-        c = f * c + i * candidate.tanh()
-        return o * c.tanh(), c
-
-    def scan(self, x: Tensor, h: Tensor, c: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Over a sentence: x (batch, S, inputs) -> (batch, S, hidden), and the last h and c; padding carries on."""
-        hs = []
-        keep = mask[..., None].to(c.dtype).unbind(1) if mask is not None else None
-        for t, x_t in enumerate(self.input(x).unbind(1)):
-            new_h, new_c = self(x_t, h, c)
-            h, c = (new_h, new_c) if keep is None else (h.lerp(new_h, keep[t]), c.lerp(new_c, keep[t]))
-            hs.append(h)
-        return torch.stack(hs, 1), h, c
+from zoo.nn.lstm import LSTM
+from zoo.nn.shared import Linear, loop, share
 
 
 class Memory(NamedTuple):
@@ -94,7 +70,7 @@ class StackedLSTM(nn.Module):
         self.encoder = nn.ModuleList(LSTM(hidden if layer else embedding, hidden) for layer in range(layers))
         self.decoder = nn.ModuleList(LSTM(hidden if layer else embedding + fed, hidden) for layer in range(layers))
         self.attend = Attend(hidden, hidden, reverse=reverse, **attention) if attention else None
-        self.join = nn.Linear(2 * hidden, hidden, bias=False) if attention else None  # W_c
+        self.join = Linear(2 * hidden, hidden, bias=False) if attention else None  # W_c
         self.out = nn.Linear(hidden, target_vocabulary, bias=False)  # W_s
         self.dropout, self.output_dropout = Dropout(dropout), Dropout(output_dropout)
         for parameter in self.parameters():
@@ -150,11 +126,13 @@ class StackedLSTM(nn.Module):
         h, c = memory.h.unbind(1), memory.c.unbind(1)
         feed = y.new_zeros(len(y), self.out.in_features)
         feeds, weights = [], []
-        for t, y_t in enumerate(y.unbind(1)):
-            h, c = self.advance(torch.cat([y_t, feed.to(y_t.dtype)], -1), h, c)
-            joined, a = self.look(h[-1][:, None], memory, t)
-            feed = joined[:, 0]
-            feeds.append(feed), weights.append(a)
+        shared = memory._replace(states=share(memory.states.mT)) if self.attend else memory
+        with loop(self.decoder, self.attend, self.join):
+            for t, y_t in enumerate(y.unbind(1)):
+                h, c = self.advance(torch.cat([y_t, feed.to(y_t.dtype)], -1), h, c)
+                joined, a = self.look(h[-1][:, None], shared, t)
+                feed = joined[:, 0]
+                feeds.append(feed), weights.append(a)
         return torch.stack(feeds, 1), torch.cat(weights, 1)
 
     def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo.errors import UnknownName, suggest
 from zoo.nn.scope import SCOPES
 from zoo.nn.scores import SCORES
+from zoo.nn.shared import Share
 
 
 def make(kind: str, known: dict[str, type[nn.Module]], name: str, **options: Any) -> nn.Module:
@@ -53,13 +54,13 @@ class Attend(nn.Module):
         return self.score.keys(memory)
 
     def forward(
-        self, query: Tensor, memory: Tensor, keys: Tensor, mask: Tensor, step: int | Tensor
+        self, query: Tensor, memory: Tensor | Share, keys: Tensor, mask: Tensor, step: int | Tensor
     ) -> tuple[Tensor, Tensor]:
         """Looks at the inputs.
 
         Args:
             query: (batch, Q, query_dim).
-            memory: (batch, S, memory_dim).
+            memory: (batch, S, memory_dim), or its transpose shared by the steps of a loop.
             keys: from :meth:`keys`.
             mask: (batch, S) boolean, True = attend.
             step: of each query, from 0: an int, or a tensor that broadcasts to (batch, Q).
@@ -68,4 +69,4 @@ class Attend(nn.Module):
             The contexts (batch, Q, memory_dim) and the weights (batch, Q, S), zero where the mask is False.
         """
         weights = self.scope(self.score(query, keys), mask, query, step)
-        return weights.to(memory.dtype) @ memory, weights
+        return memory(weights) if isinstance(memory, Share) else weights.to(memory.dtype) @ memory, weights

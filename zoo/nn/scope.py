@@ -14,12 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.nn.kernels import at_least_float32
 from zoo.nn.scores import vector
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """float64 stays what it is."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def masked_softmax(energies: Tensor, mask: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.nn.kernels import tanh
+from zoo.nn.shared import Linear
 
 
 def vector(size: int) -> nn.Parameter:
@@ -73,7 +74,7 @@ class Additive(nn.Module):
     def __init__(self, query_dim: int, memory_dim: int, hidden: int | None = None, bias: bool = False):
         super().__init__()
         hidden = query_dim if hidden is None else hidden
-        self.W_a = nn.Linear(query_dim, hidden, bias=bias)
+        self.W_a = Linear(query_dim, hidden, bias=bias)
         self.U_a = nn.Linear(memory_dim, hidden, bias=False)
         self.v_a = vector(hidden)
 
