@@ -62,6 +62,7 @@ def test_many_at_once_are_as_one_by_one(folder):
         alone = pipe(line, beam=3)
         assert (alone.text, alone.tokens) == (result.text, result.tokens)
         torch.testing.assert_close(alone.alignment, result.alignment, atol=1e-5, rtol=0)
+    assert (together[1].text, together[1].log_probability, together[1].alignment.tolist()) == ("", 0, [[1]])
 
 
 def test_n_best_and_options(folder):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo.attention import Attention
@@ -46,8 +47,8 @@ class Translated(Result):
 class Translate(Pipeline):
     """A sentence to its translation and the alignment of the two.
 
-    An empty line is translated as one. A sentence is not split into sentences first. Unknown words are copied from the
-    source word that the attention was on.
+    An empty line has an empty translation, with probability 1. A text is not split into sentences first. Unknown words
+    are copied from the source word that the attention was on.
     """
 
     task = "translation"
@@ -107,8 +108,10 @@ class Translate(Pipeline):
             coverage=coverage,
             source_mask=mask,
         )
+        empty = Hypothesis([], 0.0, 0.0, True, torch.eye(1, source.shape[1], device=self.device))  # looked at eos
         return [
-            self._translated(hypotheses, [*row, EOS], copy_unknown) for hypotheses, row in zip(found, ids, strict=True)
+            self._translated(hypotheses if row else [empty], [*row, EOS], copy_unknown)
+            for hypotheses, row in zip(found, ids, strict=True)
         ]
 
     def _translated(self, hypotheses: list[Hypothesis], source: list[int], copy: bool) -> Translated:
