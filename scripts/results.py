@@ -78,7 +78,7 @@ def rendered(path: Path) -> str:
         return TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], text)
     package, *rest = text.splitlines(keepends=True)
     body = "".join(rest)
-    return package + head(path.parent.name, path.stem) + re.sub(r"\A(#.*\n)*", "", body)
+    return package + head(path.parent.name, path.stem) + re.sub(r"\A# .*\n# Here: .*\n", "", body)
 
 
 def files() -> list[Path]:
