@@ -73,6 +73,9 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     again = command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
     metrics, first = (json.loads(each.stdout.splitlines()[-1]) for each in (again, done))
     assert metrics["test/bleu"] == first["test/bleu"] and metrics["test/chrf"] == first["test/chrf"]
+    command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
+    (greedy,) = (tmp_path / "greedy").rglob("scores.json")
+    assert json.loads(greedy.read_text())["beam"] == 1
 
 
 def test_the_rate_is_halved_as_published():

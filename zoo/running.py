@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -123,6 +124,13 @@ def train(cfg: DictConfig) -> float | None:
     return metrics.get(cfg.monitor)
 
 
+def _overridden(cfg: DictConfig) -> dict[str, Any]:
+    """The arguments of the model that the command line names; the checkpoint knows the others."""
+    task = HydraConfig.get().overrides.task
+    names = {o.split("=")[0].split(".")[1] for o in task if o.startswith("model.")}
+    return {name: OmegaConf.to_container(cfg, resolve=True)["model"][name] for name in names}
+
+
 def _tokenizer(cfg: DictConfig) -> Path:
     """The folder with the vocabulary of the weights that are evaluated."""
     if cfg.ckpt:
@@ -154,7 +162,7 @@ def evaluate(cfg: DictConfig) -> None:
             cfg.data.tokenizer = str(_tokenizer(cfg))
         datamodule, model, trainer = build(cfg, folder)
         if cfg.ckpt:
-            model = type(model).load_from_checkpoint(cfg.ckpt, weights_only=True)
+            model = type(model).load_from_checkpoint(cfg.ckpt, weights_only=True, **_overridden(cfg))
             check_fit(datamodule.spec, model.hparams)
         else:
             from zoo.registry import create_model, released
