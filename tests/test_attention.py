@@ -140,6 +140,8 @@ VIEWS = torch.ones(2, 3, 2, 4, 4)
         ({"weights": WEIGHTS, "grid": (3, 2)}, "3 x 2 cells does not fit weights over 4 inputs"),
         ({"weights": WEIGHTS, "views": VIEWS}, "there are no boxes"),
         ({"boxes": BOXES, "views": VIEWS[:, :2]}, r"views is of \(2, 2\)"),
+        ({"weights": WEIGHTS, "layers": 2}, "1 heads cannot be those of 2 layers"),
+        ({"boxes": BOXES, "layers": 2}, "0 heads"),
         ({"boxes": BOXES, "views": VIEWS[:, :, :1]}, r"views is of \(3, 1\)"),
     ],
 )

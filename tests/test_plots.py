@@ -1,6 +1,7 @@
 """The drawings hold the numbers of the record, in the right places, and their labels can be read."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,15 @@ def test_each_head_has_a_panel():
     axes = alignment_matrix(record, 1).axes
     panels = [ax for ax in axes if ax.images and ax.get_xlabel().startswith("head")]
     assert [ax.get_xlabel() for ax in panels] == [f"head {i}" for i in range(1, 6)]
+    for head, ax in enumerate(panels):
+        np.testing.assert_allclose(ax.images[0].get_array(), record.weights[1, head, :2, :3].numpy())
+
+
+def test_each_layer_has_a_row_of_its_heads():
+    record = replace(alignment(heads=6), layers=2)
+    panels = [ax for ax in alignment_matrix(record, 1).axes if ax.images and ax.get_xlabel()]
+    assert [ax.get_xlabel() for ax in panels] == [f"layer {i}, head {j}" for i in (1, 2) for j in (1, 2, 3)]
+    assert len({round(ax.get_position().y0, 3) for ax in panels}) == 2
     for head, ax in enumerate(panels):
         np.testing.assert_allclose(ax.images[0].get_array(), record.weights[1, head, :2, :3].numpy())
 

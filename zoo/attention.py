@@ -33,6 +33,7 @@ class Attention:
         outputs: for each sample the names of the outputs or steps, as many as are valid; without names all are valid.
         views: (batch, steps, windows * channels, size, size), what the model saw through each box, the channels of the
             finest window first.
+        layers: of how many layers the heads are, those of the first layer first.
 
     Raises:
         ValueError: fields that do not belong together; one sentence.
@@ -45,6 +46,7 @@ class Attention:
     inputs: list[list[str]] = field(default_factory=list)
     outputs: list[list[str]] = field(default_factory=list)
     views: Tensor | None = None
+    layers: int = 1
 
     def __post_init__(self) -> None:
         if self.weights is None and self.boxes is None:
@@ -62,6 +64,9 @@ class Attention:
                 raise ValueError(f"{name} is for {len(value)} samples and the record for {len(self)}")
         if self.weights is not None and self.boxes is not None and self.weights.shape[2] != self.boxes.shape[1]:
             raise ValueError(f"weights has {self.weights.shape[2]} outputs and boxes has {self.boxes.shape[1]} steps")
+        if self.layers != 1 and (self.weights is None or self.layers < 1 or self.weights.shape[1] % self.layers):
+            heads = 0 if self.weights is None else self.weights.shape[1]
+            raise ValueError(f"{heads} heads cannot be those of {self.layers} layers")
         self._check_grid()
         self._check_names("outputs", self._sizes()[0])
         self._check_names("inputs", self._sizes()[1])

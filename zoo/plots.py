@@ -52,12 +52,12 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def alignment_matrix(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
-    """Inputs on x, outputs on y; black is 0, white is 1. One panel for each head."""
+    """Inputs on x, outputs on y; black is 0, white is 1. One panel for each head, a row for each of several layers."""
     one = attention[index]
     weights = _array(one.weights)[0]  # (heads, outputs, inputs)
     heads, outputs, inputs = weights.shape
     inputs, outputs = _names(one.inputs, inputs), _names(one.outputs, outputs)
-    columns = math.ceil(math.sqrt(heads))
+    columns = heads // one.layers if one.layers > 1 else math.ceil(math.sqrt(heads))
     rows = math.ceil(heads / columns)
     cell = min(0.32, MOST / max(columns * len(inputs), 1), MOST / max(rows * len(outputs), 1))
     font = min(max(cell * 72 * 0.65, 4.0), 10.0)
@@ -83,7 +83,9 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
         ax.set_xticks(*_labels(inputs, every, top), rotation=90, fontsize=font, parse_math=False)
         ax.set_yticks(*_labels(outputs, every, left), fontsize=font, parse_math=False)
         if heads > 1:
-            ax.set_xlabel(f"head {head + 1}", fontsize=9)
+            layer, within = divmod(head, heads // one.layers)
+            where = f"layer {layer + 1}, " if one.layers > 1 else ""
+            ax.set_xlabel(f"{where}head {within + 1}", fontsize=9)
     _scale(figure, ScalarMappable(Normalize(0, 1), "gray"), axes)
     return figure
 

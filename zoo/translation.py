@@ -121,7 +121,7 @@ class Translate(Pipeline):
         weights = self.weights(best, source)[..., : len(inputs)].float()
         outputs = [*tokens, *(["</s>"] if best.finished else [])]
         return Translated(
-            attention=Attention(weights=weights[None], inputs=[inputs], outputs=[outputs]),
+            attention=Attention(weights=weights[None], inputs=[inputs], outputs=[outputs], layers=self.layers),
             text=self._text(best, inputs, copy),
             tokens=tokens,
             log_probability=best.log_prob,
@@ -135,6 +135,11 @@ class Translate(Pipeline):
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Where the network looks while it is made to write a target that begins with bos: (batch, T, S)."""
         return self.network(source, mask, target)[1]
+
+    @property
+    def layers(self) -> int:
+        """Of how many layers the heads are that :meth:`weights` gives."""
+        return 1
 
     def weights(self, best: Hypothesis, source: list[int]) -> Tensor:
         """Where the network looked for each symbol of a hypothesis: (heads, symbols, S); the source with eos."""

@@ -76,6 +76,11 @@ class LitTranslator(ZooModule):
         """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
         return 2 * lengths + 10
 
+    @property
+    def layers(self) -> int:
+        """Of how many layers the heads are that :meth:`look` gives."""
+        return 1
+
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """The weights under teacher forcing: (batch, T, S) or (batch, heads, T, S)."""
         return self.network(source, mask, target)[1]
@@ -172,4 +177,5 @@ class LitTranslator(ZooModule):
             weights=weights[:, None] if weights.ndim == 3 else weights,
             inputs=data.pieces(source, "source"),
             outputs=data.pieces(target[:, 1:], "target"),
+            layers=self.layers,
         )

@@ -87,6 +87,10 @@ class Texts(Pipeline):
         if block is not None and (not isinstance(block, int) or not -depth <= block < depth):
             raise InputError(f"block is {block!r}; the network has the blocks 0 to {depth - 1}, and null is all")
 
+    def _layers(self, block: int | None) -> int:
+        """Of how many blocks :meth:`_look` gives the heads."""
+        return len(self.network.blocks) if block is None else 1
+
     def _look(self, block: int | None, symbols: Tensor, mask: Tensor | None = None) -> Tensor:
         """The weights of a block, or of all blocks, one after the other: (batch, heads, length, length)."""
         seen = self.network.look(symbols, mask)
@@ -128,7 +132,8 @@ class Classify(Texts):
         mask = torch.arange(text.shape[1], device=self.device) < length[:, None]
         probabilities = self.network(text, mask).softmax(-1).tolist()
         pieces = [self.text.pieces(row) for row in rows]
-        attention = Attention(weights=self._look(block, text, mask), inputs=pieces, outputs=pieces)
+        weights = self._look(block, text, mask)
+        attention = Attention(weights=weights, inputs=pieces, outputs=pieces, layers=self._layers(block))
         return [
             Classified(attention[i], self.classes[row.index(max(row))], dict(zip(self.classes, row, strict=True)))
             for i, row in enumerate(probabilities)
@@ -216,7 +221,7 @@ class Write(Texts):
         weights = self._look(block, torch.tensor([window], device=self.device))
         texts = [bytes(each.tokens).decode(errors="replace") for each in hypotheses]
         return Written(
-            attention=Attention(weights=weights, inputs=names, outputs=names),
+            attention=Attention(weights=weights, inputs=names, outputs=names, layers=self._layers(block)),
             text=texts[0],
             bits=-first.log_prob / len(first.tokens) / math.log(2),
             others=texts[1:],

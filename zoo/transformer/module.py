@@ -34,6 +34,10 @@ class LitTransformer(LitTranslator):
     def longest(self, lengths: Tensor) -> Tensor:
         return self.network.at_most(lengths + self.extra)
 
+    @property
+    def layers(self) -> int:
+        return len(self.network.decoder)
+
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         return self.network(source, mask, target, need_weights=True)[1]
 

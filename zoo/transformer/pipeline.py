@@ -31,6 +31,10 @@ class TranslateByHeads(Translate):
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         return self.network(source, mask, target, need_weights=True)[1].mean(1)
 
+    @property
+    def layers(self) -> int:
+        return len(self.network.decoder)
+
     def weights(self, best: Hypothesis, source: list[int]) -> Tensor:
         read, written = (torch.tensor([ids], device=self.device) for ids in (source, [BOS, *best.tokens]))
         weights = self.network(read, read > 0, written, need_weights=True)[1][0]
