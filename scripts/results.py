@@ -49,7 +49,7 @@ def table(slug: str) -> str:
         how = f"{ours['how']}; {ours['minutes']:g} min a run, {ours['machine']}" if ours else ""
         other = "; ".join(f"{key} {value:g}" for key, value in ours.get("also", {}).items())
         weights = f"`{slug}.{name}`" if row.get("weights") else ""
-        note = "" if row["status"] in ("measured", "not run") or not ours else f" – {row['status']}"
+        note = "" if row["status"] == "measured" or not ours else f" – {row['status']}"
         cells = [f"`{name}`", paper_says(row), f"{ours_says(row)}{note}"]
         cells += [stand_in_says(row) if row.get("stand_in", {}).get("data") == one else "" for one in data]
         lines.append(f"| {' | '.join([*cells, how, other, weights])} |")
