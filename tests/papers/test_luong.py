@@ -159,3 +159,12 @@ def test_gradients_reach_every_parameter(attention):
     net(source, source != 0, target)[0].square().sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.any(), name
+
+
+@pytest.mark.parametrize(
+    ("attention", "reverse", "shift"),
+    [(GENERAL, True, 1), (GENERAL, False, 0), ({"score": "location", "scope": "global"}, True, 0), (None, True, 0)],
+)
+def test_which_step_aligns_a_word(attention, reverse, shift):
+    """The paper's footnote, for its reversed source alone."""
+    assert network(attention=attention, reverse=reverse).alignment_shift == shift

@@ -65,8 +65,9 @@ class StackedLSTM(nn.Module):
     ):
         super().__init__()
         self.input_feeding = input_feeding
-        # weights belong to the word that is predicted for the location score, to the one that was read for the others
-        self.alignment_shift = int(attention is not None and attention.get("score") != "location")
+        # with the paper's reversed source the weights belong to the word that is predicted for the location score, to
+        # the one that was read for the others (a footnote); otherwise to the one that is predicted (measured)
+        self.alignment_shift = int(reverse and attention is not None and attention.get("score") != "location")
         self.source = nn.Embedding(source_vocabulary, embedding, padding_idx=0)
         self.target = nn.Embedding(target_vocabulary, embedding, padding_idx=0)
         fed = hidden if input_feeding else 0
