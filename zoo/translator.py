@@ -161,6 +161,7 @@ class LitTranslator(ZooModule):
     def _write(self, sources, references, hypotheses, scores, more) -> None:
         """Leaves translations.jsonl and scores.json in the run's folder."""
         folder = Path(self.trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
         rows = zip(sources, references, hypotheses, strict=True)
         lines = [json.dumps(dict(zip(("source", "reference", "hypothesis"), row, strict=True))) for row in rows]
         (folder / "translations.jsonl").write_text("\n".join(lines) + "\n")
