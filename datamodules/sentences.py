@@ -1,5 +1,8 @@
 """What data modules of sentences share: ids in one row, and loaders of batches of like length."""
 
+from array import array
+from collections.abc import Iterable
+
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -13,15 +16,24 @@ from datamodules.tokens import PAD
 
 
 class Side:
-    """The sentences of one side of a split as one row of ids."""
+    """The sentences of one side of a split as one row of ids, four bytes each: WMT14 has 10^9 of them."""
 
-    def __init__(self, sentences: list[list[int]]):
-        self.length = np.array([len(ids) for ids in sentences], dtype=np.int64)
-        self.start = np.concatenate([[0], self.length.cumsum()])
-        self.ids = torch.tensor([i for ids in sentences for i in ids], dtype=torch.int64)
+    def __init__(self, sentences: Iterable[list[int]] = ()):
+        self.ids, self.start = array("i"), array("q", [0])
+        for sentence in sentences:
+            self.append(sentence)
+
+    def append(self, sentence: list[int]) -> None:
+        self.ids.extend(sentence)
+        self.start.append(len(self.ids))
+
+    @property
+    def length(self) -> np.ndarray:
+        """Of each sentence in ids: (n,) int64."""
+        return np.diff(self.start)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.ids[self.start[index] : self.start[index + 1]]
+        return torch.from_numpy(np.array(self.ids[self.start[index] : self.start[index + 1]], np.int64))
 
     def rows(self, index: Tensor) -> Tensor:
         """The sentences of the given positions, padded at the end: (batch, longest)."""

@@ -124,7 +124,7 @@ class TextClasses(Sentences):
             texts, labels, found = self.labelled(split)
             if found != classes:
                 raise DataError(f"{split} has the classes {_some(found)}, expected {_some(classes)}")
-            ids = [row[: self.max_length] or [UNK] for row in encode(self.tokenizer, texts)]
+            ids = (row[: self.max_length] or [UNK] for row in encode(self.tokenizer, texts))
             self._splits[split] = Split(Side(ids), torch.tensor(labels, dtype=torch.int64))
         return self._splits[split]
 

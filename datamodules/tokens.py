@@ -1,7 +1,7 @@
 """Vocabularies: how text becomes numbers and back, as one `tokenizers` file a language, or one for both."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -11,6 +11,7 @@ from datamodules.files import DataError, read_file
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ["<pad>", "<s>", "</s>", "<unk>"]
 KINDS = ("bpe", "words")
+LINES = 10_000  # that are made ids at a time
 
 
 def train_tokenizer(
@@ -78,8 +79,12 @@ def read_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, lines: list[str]) -> list[list[int]]:
-    """The ids of each line, without eos; a special symbol that stands in the text is text."""
+def encode(tokenizer: Tokenizer, lines: list[str]) -> Iterator[list[int]]:
+    """The ids of each line, without eos; a special symbol that stands in the text is text.
+
+    Some lines at a time, since what the library makes of a line takes many times the memory of its ids.
+    """
     tokenizer.encode_special_tokens = True
-    found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
-    return [[max(i, UNK) for i in line.ids] for line in found]
+    for start in range(0, len(lines), LINES):
+        for line in tokenizer.encode_batch_fast(lines[start : start + LINES], add_special_tokens=False):
+            yield [max(i, UNK) for i in line.ids]

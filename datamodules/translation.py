@@ -149,14 +149,15 @@ class Translation(Sentences):
         """A split in ids, made when it is asked for."""
         if split not in self._splits:
             ids = [encode(self.tokenizers[side], self._words(split, side)) for side in SIDES]
-            pairs, rows = self.pairs(split), list(zip(*ids, strict=True))
-            if split == "train":
-                kept = [i for i, (a, b) in enumerate(rows) if a and b and max(len(a), len(b)) <= self.max_length]
-                if not kept:
-                    raise DataError(f"no training pair has at most {self.max_length} tokens on both sides")
-                pairs, rows = [pairs[i] for i in kept], [rows[i] for i in kept]
-            source = Side([[*(a[::-1] if self.reverse else a), EOS] for a, _ in rows])
-            target = Side([[BOS, *b, EOS] for _, b in rows])
+            pairs, source, target = [], Side(), Side()
+            for pair, a, b in zip(self.pairs(split), *ids, strict=True):
+                if split == "train" and not (a and b and max(len(a), len(b)) <= self.max_length):
+                    continue
+                pairs.append(pair)
+                source.append([*(a[::-1] if self.reverse else a), EOS])
+                target.append([BOS, *b, EOS])
+            if split == "train" and not pairs:
+                raise DataError(f"no training pair has at most {self.max_length} tokens on both sides")
             self._splits[split] = Split(pairs, source, target)
         return self._splits[split]
 
