@@ -52,11 +52,14 @@ class CrossEntropyByRows(Function):
         counts = (labels != ignore_index).float()[:, None]
         labels = (labels * (labels != ignore_index))[:, None]
         for x, g, label, count in zip(*(each.split(ROWS) for each in (logits, gradient, labels, counts)), strict=True):
-            log_p = x.float().log_softmax(-1)
-            right, mean = log_p.gather(1, label), log_p.mean(-1, keepdim=True)
-            total -= (count * ((1 - label_smoothing) * right + label_smoothing * mean)).sum()
-            p = log_p.exp_().sub_(label_smoothing / x.shape[-1])
-            g.copy_(p.scatter_add_(1, label, torch.full_like(right, label_smoothing - 1)).mul_(count))
+            x = x.float()
+            p = x.softmax(-1)
+            # log sum exp x from the likeliest word, whose p cannot vanish: one exponential a logit instead of two
+            normaliser = x.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
+            right, mean = x.gather(1, label), x.mean(-1, keepdim=True)
+            total += (count * (normaliser - (1 - label_smoothing) * right - label_smoothing * mean)).sum()
+            p.sub_(label_smoothing / x.shape[-1]).mul_(count)
+            g.copy_(p.scatter_add_(1, label, (label_smoothing - 1) * count))
         ctx.save_for_backward(gradient)
         return total
 
