@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo.nn.kernels import Dropout, attend, cross_entropy, dropout, tanh
+from zoo.nn.kernels import Dropout, attend, cross_entropy, dropout, tanh, tanh_
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -16,6 +16,15 @@ def test_tanh_and_its_gradient_are_torchs(dtype):
     (ours.sum() + 0).backward()
     (theirs.sum() + 0).backward()
     torch.testing.assert_close(x.grad, y.grad, atol=5e-3 if dtype == torch.bfloat16 else 1e-6, rtol=1e-2)
+
+
+def test_tanh_in_place_is_off_by_little_and_never_beyond_one():
+    x = torch.cat([torch.linspace(-30, 30, 100_001), torch.logspace(-8, 2, 1001)])
+    exact, found = x.double().tanh(), tanh_(x.clone())
+    assert (found.double() - exact).abs().max() <= 2e-7 and found.abs().max() <= 1
+    assert torch.equal(tanh_(x.double()), exact)
+    assert tanh_(torch.tensor([torch.inf, -torch.inf])).tolist() == [1, -1]
+    assert tanh_(torch.tensor([torch.nan])).isnan()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

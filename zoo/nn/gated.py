@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from zoo.nn.kernels import tanh
+from zoo.nn.kernels import tanh, tanh_
 from zoo.nn.shared import Linear, Share
 
 aten = torch.ops.aten
@@ -54,7 +54,7 @@ class GatedStep(Function):
         low = h.to(dtype)
         z, r = (x[..., hidden:] + low @ gates.weight.mT).sigmoid_().chunk(2, -1)
         reset = (r * h).to(dtype)
-        c = (x[..., :hidden] + reset @ candidate.weight.mT).tanh_()
+        c = tanh_(x[..., :hidden] + reset @ candidate.weight.mT)
         ctx.save_for_backward(h, low, z, r, reset, c)
         ctx.keep, ctx.gates, ctx.candidate = keep, gates, candidate
         return h.lerp(c, z if keep is None else z * keep)

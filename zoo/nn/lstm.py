@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from zoo.nn.kernels import tanh_
 from zoo.nn.shared import Linear, Share, loop
 
 aten = torch.ops.aten
@@ -49,9 +50,9 @@ class LSTMStep(Function):
         low = h.to(recurrent.weight.dtype)
         gates = (x + low @ recurrent.weight.mT).to(c.dtype)
         ifo, g = gates.split([3 * c.shape[-1], c.shape[-1]], -1)
-        (i, f, o), g = ifo.sigmoid_().chunk(3, -1), g.tanh_()
+        (i, f, o), g = ifo.sigmoid_().chunk(3, -1), tanh_(g)
         new = (f * c).addcmul_(i, g)
-        squashed = new.tanh()
+        squashed = tanh_(new.clone())
         ctx.save_for_backward(low, c, i, f, o, g, squashed)
         ctx.recurrent = recurrent
         return o * squashed, new
