@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,15 +38,15 @@ def test_a_command_of_the_readme_runs(line, tmp_path):
         digit = np.zeros((28, 28), np.uint8)
         digit[4:24, 13:16] = 255
         Image.fromarray(digit).save(tmp_path / "digit.png")
-        arguments = [argument.replace("digit.png", f"{tmp_path}/digit.png") for argument in arguments]
-        arguments = [argument.replace("path.png", f"{tmp_path}/path.png") for argument in arguments]
+        arguments = [re.sub(r"\w+\.png$", lambda found: f"{tmp_path}/{found[0]}", each) for each in arguments]
     else:
         arguments = [*arguments, *SHORT[name], f"runs={tmp_path}"]
     if "sweep=ram" in arguments:
         arguments.append("hydra.sweeper.n_trials=1")
     done = command(name, *arguments)
     if name == "predict":
-        assert last_json(done.stdout)["label"] in range(10) and (tmp_path / "path.png").exists()
+        answer, picture = last_json(done.stdout), arguments[-1].removeprefix("output=")
+        assert answer.get("label", 0) in range(10) and answer.get("text", "a game") and Path(picture).exists()
     elif name == "benchmark":
         assert "samples/s" in done.stdout
     elif "-m" not in arguments:
