@@ -9,6 +9,8 @@ EMBEDDED = Path(__file__).parent / "embedded"
 class DataError(ValueError):
     """A data file that is missing, truncated or altered; the message names it and says what was expected."""
 
+    for_the_user = True  # the commands print it without a traceback
+
 
 def read_file(path: Path) -> bytes:
     """The bytes of a file; raises DataError, naming it, where there is none."""

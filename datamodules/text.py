@@ -76,7 +76,7 @@ class TextClasses(Sentences):
     ):
         super().__init__()
         if max_length < 1:
-            raise ValueError(f"max_length is {max_length}; expected at least 1")
+            raise DataError(f"max_length is {max_length}; expected at least 1")
         self.corpus, self.root, self.subset = corpus, root, subset
         self.tokens, self.vocabulary, self.lowercase = tokens, vocabulary, lowercase
         self.folder, self.max_length = tokenizer, max_length

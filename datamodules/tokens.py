@@ -26,7 +26,7 @@ def train_tokenizer(
             spaces themselves, so that decoding gives back the line (but for runs of white space).
     """
     if kind not in KINDS:
-        raise ValueError(f"tokens is {kind!r}, not one of {', '.join(KINDS)}")
+        raise DataError(f"tokens is {kind!r}, not one of {', '.join(KINDS)}")
     special = SPECIALS
     clean = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     normalizer = normalizers.Sequence([*clean, *([normalizers.Lowercase()] if lowercase else [])])

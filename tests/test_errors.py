@@ -20,6 +20,14 @@ def test_a_mistyped_name_is_answered_with_the_nearest(arguments, expected, tmp_p
     assert not list(tmp_path.glob("*")), "nothing was left behind"
 
 
-def test_a_missing_data_folder_is_named(tmp_path):
-    failed = command("train", "debug=fast", "data.root=/nowhere", "logger=none", f"runs={tmp_path}", check=False)
-    assert failed.returncode == 1 and "/nowhere/train-images-idx3-ubyte" in failed.stderr
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["data.root=/nowhere"], "/nowhere/train-images-idx3-ubyte"),
+        (["model.core=grru"], "core is 'grru', not one of"),
+    ],
+)
+def test_what_the_user_can_put_right_ends_in_one_sentence(arguments, sentence, tmp_path):
+    failed = command("train", "debug=fast", *arguments, "logger=none", f"runs={tmp_path}", check=False)
+    assert failed.returncode == 1 and sentence in failed.stderr.splitlines()[-1]
+    assert "Traceback" not in failed.stderr and not failed.stdout

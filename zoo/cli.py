@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from zoo.errors import in_one_sentence, suggest
 from zoo.folders import register
 from zoo.memory import keep_freed_memory
 
@@ -25,21 +26,24 @@ register()
 def _train(cfg: DictConfig) -> float | None:
     from zoo import running
 
-    return running.train(cfg)
+    with in_one_sentence():
+        return running.train(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="evaluate")
 def _evaluate(cfg: DictConfig) -> None:
     from zoo import running
 
-    running.evaluate(cfg)
+    with in_one_sentence():
+        running.evaluate(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="benchmark")
 def _benchmark(cfg: DictConfig) -> None:
     from zoo import benchmarking
 
-    benchmarking.run(cfg)
+    with in_one_sentence():
+        benchmarking.run(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="predict")
@@ -103,8 +107,6 @@ def _run(main: Callable[[], None], config: str) -> None:
 
 def nearest(arguments: list[str], config: str) -> list[str]:
     """One sentence for each override whose group option or key does not exist, with the names it may have meant."""
-    from zoo.errors import suggest
-
     words = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     GlobalHydra.instance().clear()
     with initialize_config_module("conf", version_base="1.3"):

@@ -1,11 +1,15 @@
 """What a user can put right is answered in one sentence; names that do not exist, with the nearest that do."""
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ZooError(ValueError):
     """Something the user can put right; the message is one sentence, which the commands print without a traceback."""
+
+    for_the_user = True  # as datamodules.files.DataError has it, on the other side of the fence
 
 
 class UnknownName(ZooError):
@@ -16,3 +20,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence, as in "; did you mean ram.mnist28_6?"; empty where nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """Ends the program with the sentence of an error that the user can put right, also where Hydra built the object."""
+    try:
+        yield
+    except Exception as error:
+        for found in (error, error.__cause__):
+            if getattr(found, "for_the_user", False):
+                sys.exit(str(found))
+        raise

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError
+
 PAD, BOS, EOS, UNK = range(4)
 BLOCK = 64  # words of which one maximum is taken before the best words are looked for
 WORTH = 8  # sentences are dropped when at least 1 / WORTH of the batch is done, since dropping copies the memory
@@ -121,7 +123,7 @@ def length_penalty(length: float, normalise: str, alpha: float) -> float:
     if normalise == "none":
         return 1.0
     if normalise not in ("length", "gnmt"):
-        raise ValueError(f"normalise is {normalise!r}, expected 'none', 'length' or 'gnmt'")
+        raise ZooError(f"normalise is {normalise!r}, expected 'none', 'length' or 'gnmt'")
     return (length if normalise == "length" else (5 + length) / 6) ** alpha
 
 

@@ -12,6 +12,7 @@ from torchmetrics.text import Perplexity
 from zoo import scoring
 from zoo.attention import Attention
 from zoo.decoding import beam_search, greedy
+from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.nn.kernels import cross_entropy
 from zoo.search import BOS, PAD, UNK
@@ -50,7 +51,7 @@ class LitTranslator(ZooModule):
         **network: Any,
     ):
         if loss_per not in ("token", "sentence"):
-            raise ValueError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
+            raise ZooError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
         super().__init__(self.network_class(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.loss_per, self.label_smoothing = loss_per, label_smoothing

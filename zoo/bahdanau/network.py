@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.nn.attend import Attend
 from zoo.nn.gated import GatedUnit
 from zoo.nn.kernels import Dropout, at_least_float32
@@ -79,9 +80,9 @@ class RNNsearch(nn.Module):
     ):
         super().__init__()
         if readout not in ("previous", "current"):
-            raise ValueError(f"readout is {readout!r}, not 'previous' or 'current'")
+            raise ZooError(f"readout is {readout!r}, not 'previous' or 'current'")
         if init not in ("paper", "torch"):
-            raise ValueError(f"init is {init!r}, not 'paper' or 'torch'")
+            raise ZooError(f"init is {init!r}, not 'paper' or 'torch'")
         self.readout_state = readout
         self.source = nn.Embedding(source_vocabulary, embedding, padding_idx=0)  # E of the source
         self.target = nn.Embedding(target_vocabulary, embedding, padding_idx=0)  # E of the target

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.metrics import ErrorRate
 from zoo.module import ZooModule
 
@@ -54,7 +55,7 @@ class LitBaseline(ZooModule):
         schedule: dict | None = None,
     ):
         if channels != 1:
-            raise ValueError(f"the baselines take grey pictures, not {channels} channels")
+            raise ZooError(f"the baselines take grey pictures, not {channels} channels")
         super().__init__(NETWORKS[network](size, hidden=hidden, num_classes=num_classes), optimizer, schedule)
         self.save_hyperparameters()
         self.errors = nn.ModuleDict({"val": ErrorRate(), "test": ErrorRate()})

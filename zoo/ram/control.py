@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Attention
+from zoo.errors import ZooError
 from zoo.metrics import ErrorRate
 from zoo.module import ZooModule
 from zoo.nn.glimpse import windows
@@ -121,7 +122,7 @@ class LitCatch(ZooModule):
         rules = Rules(size, width, speed, drift, random_paddle)
         super().__init__(Player(num_glimpses=rules.frames, **network), optimizer, schedule)
         if self.network.act.out_features != len(ACTIONS):
-            raise ValueError(f"num_classes is {self.network.act.out_features}; Catch has {len(ACTIONS)} actions")
+            raise ZooError(f"num_classes is {self.network.act.out_features}; Catch has {len(ACTIONS)} actions")
         self.save_hyperparameters()
         self.rules, self.policy_weight, self.entropy_weight = rules, policy_weight, entropy_weight
         self.rates = nn.ModuleDict(

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.attention import Attention
+from zoo.errors import ZooError
 from zoo.metrics import ErrorRate
 from zoo.module import ZooModule
 from zoo.nn.hard import baseline_loss, gaussian_log_prob, reinforce_loss, sample_categorical
@@ -47,7 +48,7 @@ class LitRAM(ZooModule):
         **network,
     ):
         if reward not in ("correct", "expected"):
-            raise ValueError(f"reward is {reward!r}, not 'correct' or 'expected'")
+            raise ZooError(f"reward is {reward!r}, not 'correct' or 'expected'")
         super().__init__(RAM(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.episodes, self.hybrid, self.reward, self.policy_weight = episodes, hybrid, reward, policy_weight

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.attention import Attention
+from zoo.errors import ZooError
 from zoo.nn.glimpse import integral_image, patch, retina, windows
 
 
@@ -105,11 +106,11 @@ class RAM(nn.Module):
     ):
         super().__init__()
         if core not in CORES:
-            raise ValueError(f"core is {core!r}, not one of {sorted(CORES)}")
+            raise ZooError(f"core is {core!r}, not one of {sorted(CORES)}")
         if policy not in ("learned", "random"):
-            raise ValueError(f"policy is {policy!r}, not 'learned' or 'random'")
+            raise ZooError(f"policy is {policy!r}, not 'learned' or 'random'")
         if glimpse_size % 2:
-            raise ValueError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
+            raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
         self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
         self.sigma, self.policy, self.detach_policy = sigma, policy, detach_policy
         self.glimpse = GlimpseNetwork(num_scales * channels * glimpse_size**2, out=hidden)
