@@ -84,12 +84,12 @@ class Characters(ByTicket):
     ):
         super().__init__()
         if corpus not in ("debian", "files"):
-            raise ValueError(f"corpus is {corpus!r}, not 'debian' or 'files'")
+            raise DataError(f"corpus is {corpus!r}, not 'debian' or 'files'")
         if len(parts) != 3 or sum(parts) != 100 or min(parts) < 1:
-            raise ValueError(f"parts is {list(parts)}; expected three whole numbers that sum to 100")
+            raise DataError(f"parts is {list(parts)}; expected three whole numbers that sum to 100")
         self.stride = max(1, context // 2) if stride is None else stride
         if not 1 <= self.stride <= context:
-            raise ValueError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")
+            raise DataError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")
         self.corpus, self.root, self.bytes, self.parts = corpus, root, size, parts
         self.context, self.windows, self.val_bytes = context, windows, val_bytes
         self.batch_size, self.eval_batch_size, self.seed, self.limit = batch_size, eval_batch_size, seed, limit

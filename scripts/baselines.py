@@ -8,9 +8,10 @@ import json
 import sys
 
 from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, in_one_sentence
 from zoo.folders import register
 from zoo.former.baselines import NGrams, bag_of_words, majority
 
@@ -21,6 +22,8 @@ def measure(data) -> dict[str, float]:
         train, val, test = (data.labelled(split)[:2] for split in ("train", "val", "test"))
         words = {f"bag_of_words_{name}": value for name, value in bag_of_words(train, val, test).items()}
         return {"majority_error": majority(train, test), **words, "texts": len(test[0])}
+    if not hasattr(data, "text"):
+        raise ZooError("these data have neither classes of texts nor characters; name a row of former")
     grams = NGrams(data.text("train"))
     found = {f"5-gram_{split}_bits": grams.bits(data.text(split)) for split in ("val", "test")}
     return {**found, "bytes": len(data.text("test"))}
@@ -30,12 +33,13 @@ def main() -> None:
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
         sys.exit(__doc__)
     register()
-    with initialize_config_module("conf", version_base="1.3"):
-        cfg = compose("train", overrides=sys.argv[1:])
     try:
+        with initialize_config_module("conf", version_base="1.3"):
+            cfg = compose("train", overrides=sys.argv[1:])
+    except HydraException as error:
+        sys.exit(str(error).splitlines()[0])
+    with in_one_sentence():
         found = measure(instantiate(cfg.data))
-    except (ZooError, ValueError) as error:  # DataError is a ValueError
-        sys.exit(str(error))
     print(json.dumps(found))
 
 

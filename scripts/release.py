@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--metric", dest="metrics", type=number, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--data", help="name of the data set that the metrics were measured on")
     parser.add_argument("--note", help="a paragraph for the card: terms of the data, what to know")
+    parser.add_argument("--license", default="mit", help='of the weights; "other" where the data have terms')
     parser.add_argument(
         "--network", type=plain, action="append", default=[], metavar="KEY=VALUE", help="argument the checkpoint lacks"
     )

@@ -12,6 +12,7 @@ def write_card(
     data: str | None,
     note: str | None,
     config: dict[str, Any],
+    license: str = "mit",
 ) -> str:
     """The Markdown of the card, its front matter as the Hub reads it."""
     from huggingface_hub import EvalResult, ModelCardData  # a second to import, and only a release needs it
@@ -28,7 +29,7 @@ def write_card(
         for key, value in metrics.items()
     ]
     front = ModelCardData(
-        license="mit",
+        license=license,
         library_name="attention-zoo",
         tags=["attention", config["slug"]],
         datasets=[data] if data else None,

@@ -50,6 +50,7 @@ def save(
     metrics: Mapping[str, float] | None = None,
     data: str | None = None,
     note: str | None = None,
+    license: str = "mit",
 ) -> Path:
     """Writes a released model; a folder that is there already is replaced.
 
@@ -65,6 +66,7 @@ def save(
         metrics: name to value, as measured with these weights.
         data: name of the data set that they were measured on.
         note: a paragraph of the card: terms of the data, what to know.
+        license: of the weights, as the Hub names it; "other" where the data's terms bind them, which the note says.
 
     Returns:
         The folder.
@@ -82,7 +84,7 @@ def save(
     (partial / WEIGHTS).write_bytes(format_safetensors(tensors))  # save_file would make it readable by its owner alone
     for file in map(Path, files):
         shutil.copyfile(file, partial / file.name)
-    (partial / CARD).write_text(write_card(name, title, task, dict(metrics or {}), data, note, described))
+    (partial / CARD).write_text(write_card(name, title, task, dict(metrics or {}), data, note, described, license))
     sums = [f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(partial.iterdir())]
     (partial / SUMS).write_text("".join(sums))
     shutil.rmtree(folder, ignore_errors=True)

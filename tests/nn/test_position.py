@@ -35,9 +35,14 @@ def test_nothing_of_them_is_in_the_weights():
 
 def test_an_offset_is_a_rotation():
     """Why the paper chose them: PE(p + k) is one linear function of PE(p) for all p."""
-    x = Sinusoidal(6).double()(30).numpy()
+    x = Sinusoidal(6)(30).double().numpy()
     turn = np.linalg.lstsq(x[:20], x[5:25], rcond=None)[0]
-    np.testing.assert_allclose(x[20:25] @ turn, x[25:30], atol=1e-6)
+    np.testing.assert_allclose(x[20:25] @ turn, x[25:30], atol=1e-5)
+
+
+def test_a_cast_of_the_module_does_not_round_them():
+    expected = Sinusoidal(64)(600)
+    torch.testing.assert_close(Sinusoidal(64).bfloat16()(600), expected)
 
 
 def test_learned_positions_refuse_what_they_have_not_learned():

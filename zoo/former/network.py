@@ -111,6 +111,8 @@ class Former(nn.Module):
         super().__init__()
         if pooling not in ("mean", "max"):
             raise UnknownName(f"pooling is {pooling!r}, not 'mean' or 'max'{suggest(str(pooling), ('mean', 'max'))}")
+        if depth < 1:
+            raise ZooError(f"depth is {depth}; expected at least 1")
         how = {"kind": "narrow", "heads": 8, "scope": "full", "k": 1} | (self_attention or {})
         if extra := how.keys() - {"kind", "heads", "scope", "k"}:
             raise UnknownName(f"self_attention has no {', '.join(sorted(extra))}; it has kind, heads, scope and k")
@@ -151,7 +153,7 @@ class Former(nn.Module):
         length = symbols.shape[1]
         x = self.symbols(symbols)
         if self.positions is not None:
-            x = x + self.positions(length)
+            x = x + self.positions(length).to(x.dtype)
         x = self.dropout(x)
         allowed = {scope: self._allowed(scope, length, mask) for scope in dict.fromkeys(self.scopes)}
         weights = []

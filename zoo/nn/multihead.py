@@ -52,6 +52,8 @@ class MultiHeadAttention(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        if heads < 1:
+            raise ZooError(f"heads is {heads}; expected at least 1")
         if None in (key_dim, value_dim) and dim % heads:
             raise ZooError(f"{heads} heads cannot share {dim} dimensions evenly; say key_dim and value_dim")
         key_dim, value_dim = key_dim or dim // heads, value_dim or dim // heads

@@ -17,12 +17,12 @@ class Sinusoidal(nn.Module):
     def __init__(self, dim: int):
         super().__init__()
         self.dim = dim
-        frequencies = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-        self.register_buffer("frequencies", frequencies.float(), persistent=False)
+        # whole numbers, which no cast of the module rounds: of bfloat16, places 256 and 257 are one
+        self.register_buffer("even", torch.arange(0, dim, 2), persistent=False)  # 2i
 
     def forward(self, length: int, start: int = 0) -> Tensor:
-        places = torch.arange(start, start + length, device=self.frequencies.device)
-        angles = places[:, None] * self.frequencies  # (length, dim / 2)
+        places = torch.arange(start, start + length, device=self.even.device)
+        angles = places[:, None] * 10000.0 ** (-self.even / self.dim)  # (length, dim / 2) float32
         return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, : self.dim]
 
 

@@ -161,6 +161,8 @@ class Transformer(nn.Module):
         super().__init__()
         if norm not in ("post", "pre"):
             raise UnknownName(f"norm is {norm!r}, not 'post' or 'pre'{suggest(norm, ('post', 'pre'))}")
+        if layers < 1:
+            raise ZooError(f"layers is {layers}; expected at least 1")
         if tied and source_vocabulary != target_vocabulary:
             sizes = f"{source_vocabulary} and {target_vocabulary} entries"
             raise ZooError(f"tied embeddings need one vocabulary for both languages, not {sizes}; try tied=false")
@@ -194,7 +196,7 @@ class Transformer(nn.Module):
     def embed(self, embedding: nn.Embedding, ids: Tensor, start: int = 0) -> Tensor:
         """Embeddings times sqrt(d_model), plus positions from `start`: ids (batch, length) -> (..., d_model)."""
         x = embedding(ids) * math.sqrt(embedding.embedding_dim)
-        return self.dropout(x + self.positions(ids.shape[1], start))
+        return self.dropout(x + self.positions(ids.shape[1], start).to(x.dtype))
 
     def at_most(self, lengths: Tensor) -> Tensor:
         """The lengths, but no more than there are positions."""

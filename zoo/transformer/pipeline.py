@@ -36,6 +36,6 @@ class TranslateByHeads(Translate):
         return len(self.network.decoder)
 
     def weights(self, best: Hypothesis, source: list[int]) -> Tensor:
-        read, written = (torch.tensor([ids], device=self.device) for ids in (source, [BOS, *best.tokens]))
-        weights = self.network(read, read > 0, written, need_weights=True)[1][0]
-        return weights[:, : len(best.weights)]  # no row for the end symbol if it was not written
+        read_by = [BOS, *best.tokens][: len(best.weights)]  # the last token read nothing if no end symbol followed it
+        read, written = (torch.tensor([ids], device=self.device) for ids in (source, read_by))
+        return self.network(read, read > 0, written, need_weights=True)[1][0]
