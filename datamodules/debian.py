@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from datamodules.files import EMBEDDED, read_checked
+from datamodules.files import EMBEDDED, DataError, read_checked
 
 FILE = "descriptions.jsonl.xz"
 LANGUAGES = ("en", "de", "fr")
@@ -199,8 +199,8 @@ def pairs(
     """
     languages = {source_language, target_language}
     if "en" not in languages or len(languages) != 2 or not languages <= set(LANGUAGES):
-        raise ValueError(f"{source_language}-{target_language}: expected en and one of de and fr")
+        raise DataError(f"{source_language}-{target_language}: expected en and one of de and fr")
     if split not in SPLITS:
-        raise ValueError(f"split is {split}; expected one of {', '.join(SPLITS)}")
+        raise DataError(f"split is {split}; expected one of {', '.join(SPLITS)}")
     found = aligned((languages - {"en"}).pop(), root)[0][split]
     return list(found) if target_language == "en" else [pair[::-1] for pair in found]

@@ -18,7 +18,7 @@ def read_lines(path: Path) -> list[str]:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: truncated or altered, not a gzip file ({error})") from None
-    lines = data.split(b"\n")
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")  # without a byte-order mark
     if lines and not lines[-1]:
         lines.pop()
     decoded = []

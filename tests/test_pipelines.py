@@ -21,6 +21,8 @@ from zoo.ram import RAM, Glimpses
 
 CONFIG = {"num_glimpses": 3, "hidden": 8}
 
+SENTENCES = ('"Debian" ist frei', "[Debian] ist frei", "'Zitat' am Anfang", "Pfad C:\\", "a\\'b", "[x", "'")
+
 
 def digit(height=28, width=28) -> np.ndarray:
     """A bright bar on black, (height, width) uint8."""
@@ -350,12 +352,12 @@ class TestPredict:
         assert failed.returncode == 1 and failed.stdout == ""
         assert failed.stderr.count("\n") == 1 and "did you mean ram.mnist28_7" in failed.stderr
 
-    def test_paths_need_no_quotes(self):
+    def test_paths_and_sentences_need_no_quotes(self):
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from zoo.predicting import literal
 
-        for path in ("a b.png", "a (1).png", "it's.png", "a=b.png", "a,b.png", "plain.png", "{x}.png", "1"):
+        for path in ("a b.png", "a (1).png", "it's.png", "a=b.png", "a,b.png", "plain.png", "{x}.png", "1", *SENTENCES):
             (override,) = OverridesParser.create().parse_overrides(literal([f"input={path}"]))
             assert override.value() == path
         assert literal(["input=[a,b]", "output=null", "seed=1", "--help"]) == [

@@ -54,7 +54,46 @@ def test_a_sentence_is_translated_and_aligned(folder, tmp_path):
     assert (tmp_path / "alignment.png").stat().st_size > 1000
 
 
-def test_many_at_once_are_as_one_by_one(folder):
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_unknown_word_is_copied_as_it_stands_in_the_line(reverse, tmp_path):
+    """A network that writes <unk> while it looks at the fourth word of the line."""
+    lines = ["der mann heisst so"] * 9
+    for split, side in ((split, side) for split in ("train", "val", "test") for side in ("de", "en")):
+        (tmp_path / f"{split}.{side}").write_text("\n".join(lines) + "\n")
+    data = Translation(corpus="files", root=str(tmp_path), tokens="words", vocabulary=9, reverse=reverse)
+    make, arguments = NETWORKS["bahdanau"]
+    network = make(**data.spec, **arguments)
+    data.save(tmp_path / "tokenizer")
+    preprocess = {"source": "de", "target": "en", "moses": False, "reverse": reverse}
+    files = sorted((tmp_path / "tokenizer").glob("*"))
+    config = {**data.spec, **arguments}
+    folder = tmp_path / "weights"
+    release.save(network, folder, name="bahdanau.x", config=config, preprocess=preprocess, files=files)
+    pipe = zoo.pipeline(folder)
+    place = 0 if reverse else 3
+
+    def step(token, state, memory):
+        log_p = torch.full((*token.shape, len(pipe.target)), -9.0)
+        log_p[..., 3 if int(state.step.max()) == 0 else 2] = 0.0  # <unk>, then the end
+        weights = torch.zeros(*token.shape, memory.mask.shape[1])
+        weights[..., place] = 1.0
+        return log_p, state._replace(step=state.step + 1), weights
+
+    pipe.network.step = step
+    assert pipe("der mann heisst Zyxwv").text == "Zyxwv"
+    assert pipe("der mann heisst Zyxwv", copy_unknown=False).text == "<unk>"
+
+
+def test_alignment_does_not_depend_on_what_came_before(folder):
+    """A special symbol that stands in a line is text."""
+    pipe = zoo.pipeline(folder)
+    fresh = split_words(pipe.source, "a </s> <pad> b")
+    pipe("a sentence")
+    assert split_words(pipe.source, "a </s> <pad> b") == fresh and min(fresh[0]) >= 3
+
+
+def test_many_at_once_are_as_one_by_one(folder, monkeypatch):
+    monkeypatch.setattr("zoo.translation.TOGETHER", 3)
     pipe = zoo.pipeline(folder)
     lines = ["Werkzeuge", "", "Eine Bibliothek für Entwickler und andere Leute", "語 語"]
     together = pipe(lines, beam=3)

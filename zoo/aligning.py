@@ -8,14 +8,14 @@ from torch import Tensor
 
 from zoo.pipelines import InputError
 from zoo.scoring import Links
-from zoo.text import BOS, PAD, Text, with_eos
+from zoo.text import BOS, PAD, UNK, Text, with_eos
 from zoo.translation import Translate
 
 
 def split_words(text: Text, line: str) -> tuple[list[int], list[int]]:
     """The ids of a line of words with spaces between, and the word that each belongs to, as the network reads them."""
     ids = text.tokenizer.encode_batch_fast(line.split(), add_special_tokens=False)
-    pieces = [(i, word) for word, one in enumerate(ids) for i in one.ids]
+    pieces = [(max(i, UNK), word) for word, one in enumerate(ids) for i in one.ids]
     pieces = pieces[::-1] if text.reverse else pieces
     return [i for i, _ in pieces], [word for _, word in pieces]
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -23,8 +24,9 @@ def literal(arguments: list[str]) -> list[str]:
     words = []
     for argument in arguments:
         key, sign, value = argument.partition("=")
-        if key in PATHS and sign and value not in ("", "null") and value[0] not in "[\"'":
-            value = "'" + value.replace("'", "\\'") + "'"
+        if key in PATHS and sign and value not in ("", "null") and value[0] + value[1:][-1:] not in ("[]", "''", '""'):
+            value = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
+            value = "'" + value.replace("${", "\\${") + "'"  # no interpolation
         words.append(key + sign + value)
     return words
 

@@ -94,7 +94,7 @@ def train(cfg: DictConfig) -> float | None:
     with launching.job():
         try:
             datamodule, model, trainer = build(cfg, folder)
-            if hasattr(datamodule, "save") and trainer.is_global_zero:
+            if hasattr(datamodule, "save") and trainer.is_global_zero and not resume:  # its vocabulary is there
                 datamodule.save(folder / TOKENIZER)
             trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
             metrics = {

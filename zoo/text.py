@@ -30,6 +30,7 @@ class Text:
             raise WeightsError(f"{path}: cannot be read as a tokenizer ({error})") from None
         if [self.tokenizer.token_to_id(symbol) for symbol in SPECIALS] != [PAD, BOS, EOS, UNK]:
             raise WeightsError(f"{path}: the special symbols are not {', '.join(SPECIALS)} from 0")
+        self.tokenizer.encode_special_tokens = True  # a special symbol that stands in a line is text
         self.language, self.moses, self.reverse = language, moses, reverse
 
     def __len__(self) -> int:
@@ -37,15 +38,27 @@ class Text:
 
     def encode(self, lines: list[str]) -> list[list[int]]:
         """The ids of each line, without eos, in the order in which the network reads them."""
-        if self.moses:
-            from sacremoses import MosesTokenizer
-
-            moses = MosesTokenizer(lang=self.language)
-            lines = [moses.tokenize(line, escape=False, return_str=True) for line in lines]
-        self.tokenizer.encode_special_tokens = True
-        found = self.tokenizer.encode_batch_fast(lines, add_special_tokens=False)
+        found = self.tokenizer.encode_batch_fast(self._tokenised(lines), add_special_tokens=False)
         ids = [[max(i, UNK) for i in line.ids] for line in found]
         return [one[::-1] for one in ids] if self.reverse else ids
+
+    def words(self, line: str) -> list[str]:
+        """How each id of a line is written, in reading order; an unknown one as it stands in the line."""
+        (line,) = self._tokenised([line])
+        found = self.tokenizer.encode(line, add_special_tokens=False)
+        written = [
+            line[start:end] if i <= UNK else self.tokenizer.id_to_token(i)
+            for i, (start, end) in zip(found.ids, found.offsets, strict=True)
+        ]
+        return written[::-1] if self.reverse else written
+
+    def _tokenised(self, lines: list[str]) -> list[str]:
+        if not self.moses:
+            return lines
+        from sacremoses import MosesTokenizer
+
+        moses = MosesTokenizer(lang=self.language)
+        return [moses.tokenize(line, escape=False, return_str=True) for line in lines]
 
     def pieces(self, ids: list[int]) -> list[str]:
         """How each id is written."""

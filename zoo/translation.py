@@ -16,6 +16,7 @@ from zoo.text import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.unknown import replace_unknown
 
 LONGEST = 500  # tokens of a sentence
+TOGETHER = 64  # sentences, of like length
 
 
 @dataclass(frozen=True)
@@ -93,28 +94,30 @@ class Translate(Pipeline):
                 raise InputError(f"{name} has {len(row)} tokens; at most {LONGEST} can be translated at once")
             if UNK in row and set(self.source.pieces(row)) <= {"<unk>", "▁"}:
                 warnings.warn(f"{name}: no word of it is known", stacklevel=6)  # the line that called the pipeline
-        source = with_eos(ids, self.device)
-        mask = source != PAD
-        memory = self.network.encode(source, mask)
-        found = beam_search(
-            self.network.step,
-            self.network.start(memory, beam),
-            memory,
-            max_length=self.longest(mask.sum(1)),
-            banned=(PAD, BOS),
-            n_best=n_best,
-            normalise=normalise,
-            alpha=alpha,
-            coverage=coverage,
-            source_mask=mask,
-        )
-        empty = Hypothesis([], 0.0, 0.0, True, torch.eye(1, source.shape[1], device=self.device))  # looked at eos
-        return [
-            self._translated(hypotheses if row else [empty], [*row, EOS], copy_unknown)
-            for hypotheses, row in zip(found, ids, strict=True)
-        ]
+        order, answers = sorted(range(len(ids)), key=lambda i: len(ids[i])), {}
+        for start in range(0, len(order), TOGETHER):
+            part = order[start : start + TOGETHER]
+            source = with_eos([ids[i] for i in part], self.device)
+            mask = source != PAD
+            memory = self.network.encode(source, mask)
+            found = beam_search(
+                self.network.step,
+                self.network.start(memory, beam),
+                memory,
+                max_length=self.longest(mask.sum(1)),
+                banned=(PAD, BOS),
+                n_best=n_best,
+                normalise=normalise,
+                alpha=alpha,
+                coverage=coverage,
+                source_mask=mask,
+            )
+            empty = Hypothesis([], 0.0, 0.0, True, torch.eye(1, source.shape[1], device=self.device))  # looked at eos
+            for i, hypotheses in zip(part, found, strict=True):
+                answers[i] = self._translated(batch[i], hypotheses if ids[i] else [empty], [*ids[i], EOS], copy_unknown)
+        return [answers[i] for i in range(len(ids))]
 
-    def _translated(self, hypotheses: list[Hypothesis], source: list[int], copy: bool) -> Translated:
+    def _translated(self, raw: str, hypotheses: list[Hypothesis], source: list[int], copy: bool) -> Translated:
         best = hypotheses[0]
         inputs = self.source.pieces(source)
         tokens = self.target.pieces(best.tokens)
@@ -122,10 +125,10 @@ class Translate(Pipeline):
         outputs = [*tokens, *(["</s>"] if best.finished else [])]
         return Translated(
             attention=Attention(weights=weights[None], inputs=[inputs], outputs=[outputs], layers=self.layers),
-            text=self._text(best, inputs, copy),
+            text=self._text(best, raw, copy),
             tokens=tokens,
             log_probability=best.log_prob,
-            others=[self._text(other, inputs, copy) for other in hypotheses[1:]],
+            others=[self._text(other, raw, copy) for other in hypotheses[1:]],
         )
 
     def longest(self, lengths: Tensor) -> Tensor:
@@ -145,10 +148,11 @@ class Translate(Pipeline):
         """Where the network looked for each symbol of a hypothesis: (heads, symbols, S); the source with eos."""
         return best.weights[None]
 
-    def _text(self, hypothesis: Hypothesis, inputs: list[str], copy: bool) -> str:
+    def _text(self, hypothesis: Hypothesis, raw: str, copy: bool) -> str:
         pieces = self.target.pieces(hypothesis.tokens)
         if copy and UNK in hypothesis.tokens:
-            pieces = replace_unknown(pieces, hypothesis.weights, inputs[:-1], shift=self.network.alignment_shift)
+            words, shift = self.source.words(raw), self.network.alignment_shift
+            pieces = replace_unknown(pieces, hypothesis.weights, words, shift=shift)
         return self.target.join(pieces)
 
     def _check(self, raw: Any, index: int, count: int) -> str:
@@ -163,7 +167,8 @@ class Translate(Pipeline):
         try:
             if not path.is_file():
                 return given
-            return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            lines = path.read_bytes().decode("utf-8-sig").removesuffix("\n").split("\n")
+            return [line.rstrip("\r") for line in lines]
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
         except OSError:  # a sentence too long for a file name

@@ -187,6 +187,8 @@ def test_what_is_wrong_with_files_is_told(root):
     (root / "val.de").write_text("one\ntwo\n")
     with pytest.raises(DataError, match=r"val\.de has 2 lines and .*val\.en\.gz has 3"):
         data(root).split("val")
+    (root / "val.de").write_bytes(b"\xef\xbb\xbfgut\r\nschlecht\nso\n")
+    assert [pair[0] for pair in data(root).pairs("val")] == ["gut", "schlecht", "so"]  # no byte-order mark
     (root / "val.de").write_bytes(b"gut\nschlecht \xff\nso\n")
     with pytest.raises(DataError, match=r"val\.de, line 2: not UTF-8"):
         data(root).split("val")
