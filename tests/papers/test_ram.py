@@ -490,8 +490,8 @@ def digits():
 def test_overfits_one_batch(digits):
     lit = make(num_glimpses=4, glimpse_size=8, hidden=64)
     optimizer = torch.optim.Adam(lit.parameters(), 4e-3)
-    for step in range(400):
-        optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / 400)
+    for step in range(800):
+        optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / 800)
         optimizer.zero_grad()
         lit.loss(digits)["loss"].backward()
         optimizer.step()
