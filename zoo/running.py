@@ -94,7 +94,8 @@ def train(cfg: DictConfig) -> float | None:
     with launching.job():
         try:
             datamodule, model, trainer = build(cfg, folder)
-            if hasattr(datamodule, "save") and trainer.is_global_zero and not resume:  # its vocabulary is there
+            kept = resume and (folder / TOKENIZER).exists()  # the vocabulary of the checkpoint
+            if hasattr(datamodule, "save") and trainer.is_global_zero and not kept:
                 datamodule.save(folder / TOKENIZER)
             trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
             metrics = {
