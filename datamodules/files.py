@@ -7,7 +7,7 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 
 class DataError(ValueError):
-    """A data file that is missing, truncated or altered; the message names it and says what was expected."""
+    """A data file that is missing, truncated or altered, or a choice that the data do not have; one sentence."""
 
     for_the_user = True  # the commands print it without a traceback
 
