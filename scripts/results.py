@@ -17,10 +17,13 @@ def read(slug: str) -> dict[str, dict]:
     return yaml.safe_load((ROOT / "zoo" / slug / "results.yaml").read_text())
 
 
-def paper_says(row: dict) -> str:
-    """The paper's number, or a dash where it printed none."""
+def paper_says(row: dict, metric: str | None = None) -> str:
+    """The paper's number, or a dash where it printed none; what it measures is said unless that is the metric."""
     paper = row.get("paper")
-    return "–" if not paper else f"{paper['value']:g}" + (" (recalled)" if paper.get("recalled") else "")
+    if not paper:
+        return "–"
+    name = "" if metric in (None, paper["metric"]) else f"{paper['metric']} "
+    return f"{name}{paper['value']:g}" + (" (recalled)" if paper.get("recalled") else "")
 
 
 def ours_says(row: dict) -> str:
@@ -41,6 +44,7 @@ def stand_in_says(row: dict) -> str:
 def table(slug: str) -> str:
     """The Markdown table of one room; stand-in data has a column of its own."""
     rows = read(slug)
+    metric = next((row["paper"]["metric"] for row in rows.values() if row.get("paper")), None)
     data = sorted({row["stand_in"]["data"] for row in rows.values() if row.get("stand_in")})
     columns = ["row", "paper", "here", *data, "how", "other measures", "weights"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -50,7 +54,7 @@ def table(slug: str) -> str:
         other = "; ".join(f"{key} {value:g}" for key, value in ours.get("also", {}).items())
         weights = f"`{slug}.{name}`" if row.get("weights") else ""
         note = "" if row["status"] == "measured" or not ours else f" – {row['status']}"
-        cells = [f"`{name}`", paper_says(row), f"{ours_says(row)}{note}"]
+        cells = [f"`{name}`", paper_says(row, metric), f"{ours_says(row)}{note}"]
         cells += [stand_in_says(row) if row.get("stand_in", {}).get("data") == one else "" for one in data]
         lines.append(f"| {' | '.join([*cells, how, other, weights])} |")
     return "\n".join(lines) + "\n"

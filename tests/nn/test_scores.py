@@ -12,7 +12,7 @@ from zoo.nn.attend import make
 from zoo.nn.scores import SCORES
 
 relaxed = settings(deadline=None, max_examples=15, derandomize=True)
-ONE_SIZE = ("dot", "scaled_dot")  # of query and input
+DOTS = ("dot", "scaled_dot")  # an input is one or more vectors of the query's size
 
 
 def energy(name: str, p: dict[str, np.ndarray], q: np.ndarray, h: np.ndarray, j: int) -> float:
@@ -20,9 +20,9 @@ def energy(name: str, p: dict[str, np.ndarray], q: np.ndarray, h: np.ndarray, j:
     bias = p.get("W_a.bias", 0.0)
     match name:
         case "dot":
-            return sum(a * b for a, b in zip(q, h, strict=True))
+            return sum(q[i % len(q)] * h[i] for i in range(len(h)))
         case "scaled_dot":
-            return sum(a * b for a, b in zip(q, h, strict=True)) / math.sqrt(len(q))
+            return sum(q[i % len(q)] * h[i] for i in range(len(h))) / math.sqrt(len(q))
         case "general":
             return q @ p["W_a.weight"] @ h
         case "additive":
@@ -48,7 +48,7 @@ def energy(name: str, p: dict[str, np.ndarray], q: np.ndarray, h: np.ndarray, j:
 def test_a_score_equals_a_loop(name, sizes, max_length, bias, seed):
     torch.manual_seed(seed)
     queries, query_dim, memory_dim, hidden, length = sizes
-    memory_dim = query_dim if name in ONE_SIZE else memory_dim
+    memory_dim = query_dim * memory_dim if name in DOTS else memory_dim
     options = {"query_dim": query_dim, "memory_dim": memory_dim, "hidden": hidden, "max_length": max_length}
     score = make("score", SCORES, name, **options, bias=bias).double()
     q = torch.randn(2, queries, query_dim).double()
@@ -76,7 +76,7 @@ def test_parameters_are_those_of_the_papers_and_no_bias(name, shapes):
     assert {key: tuple(value.shape) for key, value in score.named_parameters()} == shapes
 
 
-@pytest.mark.parametrize("name", ONE_SIZE)
+@pytest.mark.parametrize("name", DOTS)
 def test_dot_has_no_parameters(name):
     assert not list(SCORES[name](3, 3).parameters())
 

@@ -24,15 +24,22 @@ def vector(size: int) -> nn.Parameter:
 
 
 class Dot(nn.Module):
-    """q . h (Luong et al., section 3.1)."""
+    """q . h (Luong et al., section 3.1).
+
+    An input may be several vectors of the query's size side by side, such as the two directions of an encoder: the
+    query is then multiplied with their sum.
+    """
 
     def __init__(self, query_dim: int, memory_dim: int):
         super().__init__()
-        if query_dim != memory_dim:
-            raise ZooError(f"dot needs queries and inputs of one size, not {query_dim} and {memory_dim}; try general")
+        if memory_dim % query_dim:
+            raise ZooError(
+                f"dot needs inputs of the query's size {query_dim} or a multiple of it, not {memory_dim}; try general"
+            )
+        self.parts = memory_dim // query_dim
 
     def keys(self, memory: Tensor) -> Tensor:
-        return memory
+        return memory if self.parts == 1 else memory.unflatten(-1, (self.parts, -1)).sum(-2)
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         return query @ keys.mT
