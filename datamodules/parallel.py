@@ -30,6 +30,17 @@ def read_lines(path: Path) -> list[str]:
     return decoded
 
 
+def read_dictionary(path: Path) -> dict[str, str]:
+    """Lines of a source word, a tab and a target word; of a word that comes twice the first."""
+    words: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        source, tab, target = line.partition("\t")
+        if not (tab and source and target):
+            raise DataError(f"{path}, line {number}: expected a source word, a tab and a target word")
+        words.setdefault(source, target)
+    return words
+
+
 def find(root: Path, prefix: str, language: str) -> Path:
     """<root>/<prefix>.<language>, or with .gz."""
     path = root / f"{prefix}.{language}"

@@ -88,3 +88,16 @@ def encode(tokenizer: Tokenizer, lines: list[str]) -> Iterator[list[int]]:
     for start in range(0, len(lines), LINES):
         for line in tokenizer.encode_batch_fast(lines[start : start + LINES], add_special_tokens=False):
             yield [max(i, UNK) for i in line.ids]
+
+
+def surface(tokenizer: Tokenizer, line: str) -> list[str]:
+    """How each id of a line is written, an unknown one as it stands in the line."""
+    tokenizer.encode_special_tokens = True
+    found = tokenizer.encode(line, add_special_tokens=False)
+    parts = zip(found.ids, found.offsets, strict=True)
+    return [line[start:end] if i <= UNK else tokenizer.id_to_token(i) for i, (start, end) in parts]
+
+
+def join(tokenizer: Tokenizer, pieces: list[str]) -> str:
+    """Text of tokens, some of which may be words that the vocabulary does not have."""
+    return tokenizer.decoder.decode(pieces) if tokenizer.decoder is not None else " ".join(pieces)

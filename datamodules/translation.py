@@ -1,5 +1,6 @@
 """Sentences in one language and their translations in another."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ from torch import Tensor
 from datamodules.buckets import Share
 from datamodules.files import DataError
 from datamodules.moses import detokenise, tokenise
-from datamodules.parallel import Pairs, read_pairs
+from datamodules.parallel import Pairs, read_dictionary, read_pairs
 from datamodules.sentences import Bucketed, Sentences, Side
-from datamodules.tokens import BOS, EOS, PAD, encode, read_tokenizer, train_tokenizer
+from datamodules.tokens import BOS, EOS, PAD, UNK, encode, join, read_tokenizer, surface, train_tokenizer
 
 SIDES = ("source", "target")
 
@@ -61,6 +62,8 @@ class Translation(Sentences):
         pretokenised: whether the text is words with spaces between already; it is then scored as it stands.
         tokenizer: a folder with source.json and target.json, as released weights have it; then no vocabulary is made
             and no training text is needed to evaluate.
+        dictionary: a file of lines, source word, tab, target word: what the test puts in place of unknown words, where
+            null copies the source word.
         max_length: longer training pairs (tokens of either side) are left out, as are those with an empty side.
         reverse: whether the words of the source are turned round; eos stays last.
         batch_tokens: target tokens, padding counted, of a batch for each process; unless
@@ -86,6 +89,7 @@ class Translation(Sentences):
         lowercase: bool = False,
         pretokenised: bool = False,
         tokenizer: str | None = None,
+        dictionary: str | None = None,
         max_length: int = 100,
         reverse: bool = False,
         batch_tokens: int = 4096,
@@ -103,6 +107,7 @@ class Translation(Sentences):
         self.tokenizer, self.max_length, self.reverse = tokenizer, max_length, reverse
         self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
         self.seed, self.limit = seed, limit
+        self.dictionary = read_dictionary(Path(dictionary)) if dictionary else {}
         self._pairs: dict[str, Pairs] = {}
         self._splits: dict[str, Split] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
@@ -124,7 +129,9 @@ class Translation(Sentences):
 
     def _words(self, split: str, side: str) -> list[str]:
         """One side of a split, as the tokenizer wants it."""
-        lines = [pair[SIDES.index(side)] for pair in self.pairs(split)]
+        return self._tokenised([pair[SIDES.index(side)] for pair in self.pairs(split)], side)
+
+    def _tokenised(self, lines: list[str], side: str) -> list[str]:
         return tokenise(lines, self.languages[side]) if self.moses else lines
 
     @property
@@ -174,6 +181,29 @@ class Translation(Sentences):
         """Text of target ids, as the references are written."""
         words = self.tokenizers["target"].decode_batch(ids, skip_special_tokens=False)
         return detokenise(words, self.languages["target"]) if self.moses else words
+
+    def known(self, split: str, index: list[int]) -> list[bool]:
+        """Whether neither side of a pair has a word that the vocabularies lack, for positions of a split."""
+        sides = self.split(split).source, self.split(split).target
+        return [not any((side[i] == UNK).any() for side in sides) for i in index]
+
+    def replaced(
+        self, split: str, index: list[int], ids: Sequence[list[int]], looked: Sequence[list[int]]
+    ) -> list[str]:
+        """Text of target ids, with the translation of a source word, or that word itself, for each unknown word.
+
+        Args:
+            index: positions of the split.
+            looked: for each sentence, the place of a source word for each unknown word among the ids.
+        """
+        source, target = self.tokenizers.values()
+        sources, lines = self.sources(split, index), []
+        for line, row, places in zip(self._tokenised(sources, "source"), ids, looked, strict=True):
+            words = surface(source, line)
+            words = words[::-1] if self.reverse else words
+            found = (self.dictionary.get(words[place], words[place]) for place in places)
+            lines.append(join(target, [next(found, "<unk>") if i == UNK else target.id_to_token(i) for i in row]))
+        return detokenise(lines, self.languages["target"]) if self.moses else lines
 
     def pieces(self, ids: Tensor, side: str) -> list[list[str]]:
         """The tokens of each row of ids (batch, length), without padding."""

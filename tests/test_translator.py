@@ -1,6 +1,7 @@
 """Training a translator: it learns a batch by heart, writes its scores, and stops at what it cannot do."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from tests.conftest import command
 from zoo.bahdanau import LitRNNsearch
 from zoo.luong import LitStackedLSTM
 from zoo.schedules import halving
+from zoo.search import UNK, Hypothesis
+from zoo.translator import Lines
 
 SIZES = {"embedding": 32, "hidden": 32}
+VOCABULARIES = {"source_vocabulary": 9, "target_vocabulary": 9}
 ROOMS = {
     "bahdanau": (LitRNNsearch, {"maxout": 16, "attention": {"score": "additive"}}),
     "bahdanau without attention": (LitRNNsearch, {"maxout": 16, "attention": None}),
@@ -67,7 +71,7 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     report = json.loads((folder / "scores.json").read_text())
     assert report["beam"] == 5 and "tok:13a" in report["signature"] and report["signature"] in done.stdout
     rows = [json.loads(line) for line in (folder / "translations.jsonl").read_text().splitlines()]
-    assert len(rows) == 40 and set(rows[0]) == {"source", "reference", "hypothesis"}
+    assert len(rows) == 40 and {"source", "reference", "hypothesis"} <= set(rows[0])
     assert sum(each["sentences"] for each in report["bleu by source length"].values()) == 40
     assert (folder / "tokenizer" / "source.json").exists()
     again = command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
@@ -76,6 +80,48 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
     (greedy,) = (tmp_path / "greedy").rglob("scores.json")
     assert json.loads(greedy.read_text())["beam"] == 1
+
+
+def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
+    """With 30 words nearly every word is unknown, and a little training writes little else."""
+    small = ("data.limit=200", "data.vocabulary=30", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=3")
+    words = ("data.tokens=words", "data.joint=false", "model.optimizer.lr=0.03")
+    command("train", "experiment=luong/debian_de_en", *small, *words, "logger=none", f"runs={tmp_path}")
+    (folder,) = tmp_path.glob("luong/debian_de_en/*")
+    report = json.loads((folder / "scores.json").read_text())
+    rows = [json.loads(line) for line in (folder / "translations.jsonl").read_text().splitlines()]
+    assert any("<unk>" in row["hypothesis"] for row in rows)
+    for row in rows:
+        for written, replaced in zip(row["hypothesis"].split(), row["replaced"].split(), strict=True):
+            assert replaced == written if written != "<unk>" else replaced in row["source"]
+    assert report["bleu after replacing unknown words"] > report["bleu"]
+
+
+def test_the_papers_columns_about_unknown_words():
+    model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1)
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(pretokenised=True))
+    references = ["a b c d e f", "g h i j k l"]
+    hypotheses = ["a b c d e f", "g h <unk> j k l"]
+    scores, more = model.score("test", Lines(["s", "s"], references, hypotheses, references, [True, False]))
+    assert scores["bleu"] < 90 and more["bleu after replacing unknown words"] == pytest.approx(100)
+    assert more["bleu of sentences without unknown words"] == {"bleu": pytest.approx(100), "sentences": 1}
+    _, more = model.score("test", Lines(["s", "s"], references, hypotheses, None, [True, True]))
+    assert not [name for name in more if "unknown" in name]
+
+
+@pytest.mark.parametrize(("reverse", "places"), [(False, [2, 0]), (True, [1, 1])])
+def test_an_unknown_word_is_looked_for_in_the_step_that_belongs_to_it(reverse, places):
+    """Luong's content scores with the source reversed: in the step that reads the word, which is the next one."""
+    model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1, attention={"score": "dot"}, reverse=reverse)
+    weights = torch.tensor([[0.1, 0.2, 0.7, 0.0], [0.1, 0.6, 0.1, 0.2], [0.4, 0.3, 0.1, 0.2], [0.2, 0.3, 0.1, 0.4]])
+    written = model._written(Hypothesis([UNK, 7, UNK], -1.0, -1.0, True, weights), words=3)
+    assert written == ([UNK, 7, UNK], places)
+
+
+def test_what_looks_nowhere_replaces_nothing():
+    model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1, attention=None)
+    assert model._written(Hypothesis([UNK], -1.0, -1.0, True, None), words=3) == ([UNK], [])
+    assert model._written(Hypothesis([UNK], -1.0, -1.0, True, torch.ones(2, 1)), words=0) == ([UNK], [])
 
 
 def test_the_rate_is_halved_as_published():

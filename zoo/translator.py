@@ -1,8 +1,9 @@
 """LitTranslator: training, decoding and scoring of every network that turns one sequence of tokens into another."""
 
 import json
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,25 @@ from zoo.decoding import beam_search, greedy
 from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.nn.kernels import cross_entropy
-from zoo.search import BOS, PAD, UNK
+from zoo.search import BOS, PAD, UNK, Hypothesis
+from zoo.unknown import looked_at
+
+
+class Written(NamedTuple):
+    """What was written for one sentence."""
+
+    tokens: list[int]  # without bos and eos
+    looked: list[int]  # for each unknown word among them, the place in the source that it is aligned with
+
+
+class Lines(NamedTuple):
+    """A split as text, an item for each sentence."""
+
+    sources: list[str]
+    references: list[str]
+    hypotheses: list[str]
+    replaced: list[str] | None  # hypotheses in which what the source has stands for unknown words; None if none has any
+    known: list[bool]  # whether source and reference are free of unknown words
 
 
 class LitTranslator(ZooModule):
@@ -57,7 +76,7 @@ class LitTranslator(ZooModule):
         self.loss_per, self.label_smoothing = loss_per, label_smoothing
         self.beam, self.normalise, self.alpha, self.ban_unknown = beam, normalise, alpha, ban_unknown
         self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity(ignore_index=PAD) for stage in ("val", "test")})
-        self.written: list[tuple[Tensor, list[list[int]]]] = []  # (index, tokens) of every batch since the epoch began
+        self.written: list[tuple[Tensor, list[Written]]] = []  # index, and that, of every batch since the epoch began
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         target = batch["target"]
@@ -70,8 +89,17 @@ class LitTranslator(ZooModule):
         logits, _ = self.network(source, source != PAD, target[:, :-1])
         perplexity = self.perplexity[f"{stage}_"]
         perplexity.update(logits.float(), target[:, 1:])
-        self.written.append((batch["index"], self.translate(source, 1 if stage == "val" else self.beam)))
+        found = self.search(source, 1 if stage == "val" else self.beam)
+        words = ((source != PAD).sum(1) - 1).tolist()  # without eos
+        self.written.append((batch["index"], [self._written(h, n) for h, n in zip(found, words, strict=True)]))
         return {"perplexity": perplexity}
+
+    def _written(self, hypothesis: Hypothesis, words: int) -> Written:
+        tokens, weights = hypothesis.tokens, hypothesis.weights
+        if UNK not in tokens or weights is None or not words:
+            return Written(tokens, [])
+        places = looked_at(weights, len(tokens), words, self.network.alignment_shift)
+        return Written(tokens, [place for token, place in zip(tokens, places, strict=True) if token == UNK])
 
     def longest(self, lengths: Tensor) -> Tensor:
         """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
@@ -88,6 +116,10 @@ class LitTranslator(ZooModule):
 
     def translate(self, source: Tensor, beam: int) -> list[list[int]]:
         """The tokens of the best translation of each source (batch, S), without bos and eos."""
+        return [found.tokens for found in self.search(source, beam)]
+
+    def search(self, source: Tensor, beam: int) -> list[Hypothesis]:
+        """The best translation of each source (batch, S)."""
         mask = source != PAD
         memory = self.network.encode(source, mask)
         search = {
@@ -105,7 +137,7 @@ class LitTranslator(ZooModule):
                 alpha=self.alpha,
                 **search,
             )
-        return [hypotheses[0].tokens for hypotheses in found]
+        return [hypotheses[0] for hypotheses in found]
 
     def on_validation_epoch_start(self) -> None:
         self.written = []
@@ -120,9 +152,9 @@ class LitTranslator(ZooModule):
     def on_test_epoch_end(self) -> None:
         self._score("test")
 
-    def _gather(self) -> dict[int, list[int]]:
-        """Position in the split to tokens, of all processes."""
-        mine = {i: tokens for index, batch in self.written for i, tokens in zip(index.tolist(), batch, strict=True)}
+    def _gather(self) -> dict[int, Written]:
+        """By position in the split, of all processes."""
+        mine = {i: written for index, batch in self.written for i, written in zip(index.tolist(), batch, strict=True)}
         if self.trainer.world_size == 1:
             return mine
         every: list[dict] = [{}] * self.trainer.world_size
@@ -133,39 +165,55 @@ class LitTranslator(ZooModule):
         written = self._gather()
         if not written:
             return
-        data, order = self.trainer.datamodule, sorted(written)
-        hypotheses = data.detokenise([written[i] for i in order])
-        references = data.references(stage, order)
-        sources = data.sources(stage, order)
-        scores, more = self.score(stage, sources, references, hypotheses)
+        lines = self._lines(stage, written)
+        scores, more = self.score(stage, lines)
         if stage == "test" and self.trainer.is_global_zero:
-            self._write(sources, references, hypotheses, scores, more)
+            self._write(lines, scores, more)
         values = {f"{stage}/{name}": value for name, value in scores.items()}
         self.log_dict(values, prog_bar=stage == "val", rank_zero_only=False)
 
-    def score(
-        self, stage: str, sources: list[str], references: list[str], hypotheses: list[str]
-    ) -> tuple[dict[str, float], dict[str, Any]]:
+    def _lines(self, stage: str, written: dict[int, Written]) -> Lines:
+        data, order = self.trainer.datamodule, sorted(written)
+        tokens, looked = zip(*(written[i] for i in order), strict=True)
+        return Lines(
+            sources=data.sources(stage, order),
+            references=data.references(stage, order),
+            hypotheses=data.detokenise(tokens),
+            replaced=data.replaced(stage, order, tokens, looked) if stage == "test" and any(looked) else None,
+            known=data.known(stage, order),
+        )
+
+    def score(self, stage: str, lines: Lines) -> tuple[dict[str, float], dict[str, Any]]:
         """The scores by name, the first of which is printed after a test, and what else scores.json then says.
 
         That is the signature, with which a score must be quoted, and more.
         """
         tokenised = self.trainer.datamodule.pretokenised
-        score, signature = scoring.bleu(hypotheses, references, tokenised)
+        score, signature = scoring.bleu(lines.hypotheses, lines.references, tokenised)
         if stage == "val":
             return {"bleu": score}, {}
-        lengths = scoring.bleu_by_length(hypotheses, references, sources, tokenised)
-        by_length = {words: {"bleu": score, "sentences": count} for words, (score, count) in lengths.items()}
-        scores = {"bleu": score, "chrf": scoring.chrf(hypotheses, references)}
-        return scores, {"signature": signature, "bleu by source length": by_length}
+        more: dict[str, Any] = {"signature": signature}
+        lengths = scoring.bleu_by_length(lines.hypotheses, lines.references, lines.sources, tokenised)
+        more["bleu by source length"] = {k: {"bleu": score, "sentences": n} for k, (score, n) in lengths.items()}
+        if lines.replaced:
+            more["bleu after replacing unknown words"] = scoring.bleu(lines.replaced, lines.references, tokenised)[0]
+        if any(lines.known) and not all(lines.known):
+            hypotheses, references = (
+                list(compress(side, lines.known)) for side in (lines.hypotheses, lines.references)
+            )
+            of_known = {"bleu": scoring.bleu(hypotheses, references, tokenised)[0], "sentences": len(references)}
+            more["bleu of sentences without unknown words"] = of_known
+        return {"bleu": score, "chrf": scoring.chrf(lines.hypotheses, lines.references)}, more
 
-    def _write(self, sources, references, hypotheses, scores, more) -> None:
+    def _write(self, lines: Lines, scores: dict[str, float], more: dict[str, Any]) -> None:
         """Leaves translations.jsonl and scores.json in the run's folder."""
         folder = Path(self.trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = zip(sources, references, hypotheses, strict=True)
-        lines = [json.dumps(dict(zip(("source", "reference", "hypothesis"), row, strict=True))) for row in rows]
-        (folder / "translations.jsonl").write_text("\n".join(lines) + "\n")
+        columns = {"source": lines.sources, "reference": lines.references, "hypothesis": lines.hypotheses}
+        if lines.replaced:
+            columns["replaced"] = lines.replaced
+        rows = [json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+        (folder / "translations.jsonl").write_text("\n".join(rows) + "\n")
         (folder / "scores.json").write_text(json.dumps({**scores, "beam": self.beam, **more}, indent=2) + "\n")
         name, value = next(iter(scores.items()))
         print(f"{name.upper()} {value:.2f} {more['signature']}")

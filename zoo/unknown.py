@@ -5,6 +5,24 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 
+def looked_at(weights: Tensor, words: int, sources: int, shift: int = 0) -> list[int]:
+    """Where in the source each word has its largest weight.
+
+    Args:
+        weights, shift: as for :func:`replace_unknown`.
+        words: how many were written, eos not counted.
+        sources: how many of the columns are source words, from the left; at least 1.
+    """
+    rows, columns = weights.shape
+    if not words <= rows <= words + 1 or not 1 <= sources <= columns:
+        raise ValueError(
+            f"weights has the shape ({rows}, {columns}), expected ({words} or {words + 1} words, "
+            f"at least {sources} source words)"
+        )
+    aligned = weights[:, :sources].argmax(1).tolist()
+    return [aligned[min(t + shift, rows - 1)] for t in range(words)]
+
+
 def replace_unknown(
     words: Sequence[str],
     weights: Tensor,
@@ -28,15 +46,8 @@ def replace_unknown(
         dictionary: source word to target word.
         unknown: how an unknown word is written.
     """
-    rows, columns = weights.shape
-    if not len(words) <= rows <= len(words) + 1 or len(source_words) > columns:
-        raise ValueError(
-            f"weights has the shape ({rows}, {columns}), expected ({len(words)} or {len(words) + 1} words, "
-            f"at least {len(source_words)} source words)"
-        )
     if not source_words or not words:
         return list(words)
-    aligned = weights[:, : len(source_words)].argmax(1).tolist()
-    found = (source_words[aligned[min(t + shift, rows - 1)]] for t in range(len(words)))
     dictionary = dictionary or {}
+    found = (source_words[place] for place in looked_at(weights, len(words), len(source_words), shift))
     return [dictionary.get(s, s) if w == unknown else w for w, s in zip(words, found, strict=True)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datamodules.buckets import Buckets
 from datamodules.files import DataError
-from datamodules.tokens import SPECIALS, encode, read_tokenizer, train_tokenizer
+from datamodules.tokens import SPECIALS, UNK, encode, read_tokenizer, train_tokenizer
 from datamodules.translation import Translation
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
@@ -111,6 +111,27 @@ def test_moses_words(root):
     assert words == [["<unk>", "<unk>", ".", "</s>"]] or words[0][-2:] == [".", "</s>"]
     ids = [module.tokenizers["target"].token_to_id(word) for word in ("a", "dog", "runs", ".")]
     assert module.detokenise([ids]) == ["a dog runs."]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_unknown_words_are_found_and_replaced(tmp_path, reverse):
+    (tmp_path / "train.de").write_text("das ist ein Haus\n" * 3)
+    (tmp_path / "train.en").write_text("this is a house\n" * 3)
+    (tmp_path / "test.de").write_text("das ist ein Haus\ndas ist Zug Orlando\n\n")
+    (tmp_path / "test.en").write_text("this is a house\nthis is train Orlando\nnothing\n")
+    (tmp_path / "dictionary").write_text("Zug\ttrain\nZug\tpull\n")
+    how = {"tokens": "words", "joint": False, "vocabulary": 9, "reverse": reverse}
+    module = data(tmp_path, **how, dictionary=str(tmp_path / "dictionary"))
+    assert module.known("test", [0, 1, 2]) == [True, False, False]
+    this, is_ = (module.tokenizers["target"].token_to_id(word) for word in ("this", "is"))
+    places = [1, 0] if reverse else [2, 3]  # in reading order
+    assert module.replaced("test", [1, 2], [[this, is_, UNK, UNK], [UNK]], [places, []]) == [
+        "this is train Orlando",
+        "<unk>",
+    ]
+    (tmp_path / "dictionary").write_text("Zug\ttrain\nOrlando\n")
+    with pytest.raises(DataError, match="dictionary, line 2: expected a source word, a tab and a target word"):
+        data(tmp_path, **how, dictionary=str(tmp_path / "dictionary"))
 
 
 def test_a_tokenizer_travels(root, tmp_path):

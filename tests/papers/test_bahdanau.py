@@ -140,7 +140,9 @@ def test_padding_changes_nothing(attention):
     torch.testing.assert_close(logits[1:], alone)
 
 
-@pytest.mark.parametrize("attention", [ADDITIVE, None, {"score": "dot"}, {"score": "general", "scope": "local_p", "window": 2}])
+@pytest.mark.parametrize(
+    "attention", [ADDITIVE, None, {"score": "dot"}, {"score": "general", "scope": "local_p", "window": 2}]
+)
 def test_a_step_at_a_time_equals_teacher_forcing(attention):
     net = network(attention=attention)
     source, target = sentences([6, 3], 11), sentences([4, 4], 13, seed=1)

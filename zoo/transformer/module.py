@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zoo import bracketing
 from zoo.transformer.network import Transformer
-from zoo.translator import LitTranslator
+from zoo.translator import Lines, LitTranslator
 
 
 class LitTransformer(LitTranslator):
@@ -58,7 +58,5 @@ class LitParser(LitTransformer):
     def __init__(self, beam: int = 21, alpha: float = 0.3, extra: int = 300, ban_unknown: bool = True, **others: Any):
         super().__init__(beam=beam, alpha=alpha, extra=extra, ban_unknown=ban_unknown, **others)
 
-    def score(
-        self, stage: str, sources: list[str], references: list[str], hypotheses: list[str]
-    ) -> tuple[dict[str, float], dict[str, Any]]:
-        return bracketing.score(hypotheses, references)._asdict(), {"signature": bracketing.SIGNATURE}
+    def score(self, stage: str, lines: Lines) -> tuple[dict[str, float], dict[str, Any]]:
+        return bracketing.score(lines.hypotheses, lines.references)._asdict(), {"signature": bracketing.SIGNATURE}
