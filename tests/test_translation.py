@@ -11,6 +11,7 @@ from tests.conftest import command, last_json
 from zoo import release
 from zoo.aligning import align, split_words
 from zoo.bahdanau import RNNsearch
+from zoo.errors import UnknownName
 from zoo.luong import StackedLSTM
 from zoo.pipelines import InputError
 from zoo.release import WeightsError
@@ -109,6 +110,37 @@ def test_n_best_and_options(folder):
     assert len(pipe("Werkzeuge", beam=4, n_best=3).others) == 2
     with pytest.raises(InputError, match="beam is 0; expected a whole number from 1"):
         pipe("Werkzeuge", beam=0)
+
+
+def test_a_row_is_searched_as_it_was_measured(folder, tmp_path):
+    """The options of a released config are the defaults of its pipeline, and a caller may say otherwise."""
+    config = release.read_config(folder)
+    files = [folder / "source.json", folder / "target.json"]
+    make = NETWORKS[config["slug"]][0]
+    how = {"config": config["network"], "preprocess": config["preprocess"], "files": files}
+    name, options = f"{config['slug']}.{config['row']}", {"n_best": 3, "beam": 6, "alpha": 0.2}
+    pipe = zoo.pipeline(release.save(release.load(folder, make), tmp_path / "other", name=name, options=options, **how))
+    plain = zoo.pipeline(folder)("Werkzeuge", **options)
+    assert len(plain.others) == 2 and plain.plain() == pipe("Werkzeuge").plain()
+    assert pipe("Werkzeuge", n_best=1).others == []
+
+
+@pytest.mark.parametrize("folder", ["transformer"], indirect=True)
+def test_self_attention_is_recorded_where_it_is_asked_for(folder):
+    pipe = zoo.pipeline(folder)
+    line = "Werkzeuge für Entwickler"
+    cross, encoder, decoder = (pipe(line, attention=kind) for kind in ("cross", "encoder", "decoder"))
+    assert cross.plain() == encoder.plain() == decoder.plain() == pipe(line).plain()
+    inputs, outputs = cross.attention.inputs[0], cross.attention.outputs[0]
+    assert encoder.attention.inputs == encoder.attention.outputs == [inputs]
+    assert decoder.attention.inputs == decoder.attention.outputs == [["<s>", *cross.tokens][: len(outputs)]]
+    for record in (encoder.attention, decoder.attention):
+        size = len(record.inputs[0])
+        assert record.weights.shape == (1, 4, size, size) and record.layers == 2
+        torch.testing.assert_close(record.weights.sum(-1), torch.ones(1, 4, size))
+    assert not decoder.attention.weights.triu(1).any() and encoder.attention.weights.triu(1).any()
+    with pytest.raises(UnknownName, match="attention is 'decode', not one of encoder, decoder, cross; did you mean"):
+        pipe(line, attention="decode")
 
 
 def test_a_wrong_input_is_told(folder):

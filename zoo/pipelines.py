@@ -49,7 +49,8 @@ class Pipeline:
 
     Args:
         network: a room's network with its weights.
-        config: what :func:`zoo.release.read_config` returns: ``slug``, ``row``, ``network``, ``preprocess``.
+        config: what :func:`zoo.release.read_config` returns: ``slug``, ``row``, ``network``, ``preprocess``, and maybe
+            ``options``, with which the row was measured: they take the place of the defaults of :meth:`answer`.
         folder: the released folder, for the files that travel with the weights (a tokenizer).
     """
 
@@ -82,7 +83,7 @@ class Pipeline:
 
     @torch.no_grad()
     def _answer(self, batch: list[Any], **options: Any) -> list[Result]:
-        return self.answer(batch, **options)
+        return self.answer(batch, **{**self.config.get("options", {}), **options})
 
     @property
     def device(self) -> torch.device:

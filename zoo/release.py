@@ -1,6 +1,7 @@
 """A released model: a folder in Hugging Face Hub layout, saved and loaded without pickle.
 
-config.json         {"format": 1, "slug", "row", "network": {constructor arguments}, "preprocess": {...}}
+config.json         {"format": 1, "slug", "row", "network": {constructor arguments}, "preprocess": {...},
+                    "options": {of the pipeline, as the row was measured}}
 model.safetensors   the weights, in float32, bfloat16 or float16
 README.md           the card, with the metrics in its front matter
 SHA256SUMS          of all other files; checked on load where it is there
@@ -11,7 +12,7 @@ import hashlib
 import inspect
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def save(
     name: str,
     config: dict[str, Any],
     preprocess: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     dtype: str = "float32",
     files: Iterable[str | Path] = (),
     title: str | None = None,
@@ -59,6 +61,7 @@ def save(
         name: ``slug.row``.
         config: the constructor arguments of the network, plain values.
         preprocess: what the pipeline must know of the data, plain values.
+        options: of the pipeline's answer, with which the row was measured; they are its defaults then.
         dtype: float32, bfloat16 or float16; whole numbers stay as they are.
         files: further files to copy.
         title: of the card.
@@ -80,6 +83,7 @@ def save(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     described = {"format": FORMAT, "slug": slug, "row": row, "network": config, "preprocess": preprocess or {}}
+    described |= {"options": options} if options else {}
     (partial / CONFIG).write_text(json.dumps(described, indent=2) + "\n")
     (partial / WEIGHTS).write_bytes(format_safetensors(tensors))  # save_file would make it readable by its owner alone
     for file in map(Path, files):
@@ -152,9 +156,9 @@ def check_arguments(network_class: type[nn.Module], arguments: Iterable[str]) ->
             raise UnknownName(f"{network_class.__name__} has no argument {key!r}{suggest(key, known)}")
 
 
-def parameters(network_class: type[nn.Module]) -> dict[str, inspect.Parameter] | None:
-    """The constructor's parameters by name; None where it takes any."""
-    known = inspect.signature(network_class).parameters
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """The parameters of a function, or of a class's constructor, by name; None where it takes any."""
+    known = inspect.signature(function).parameters
     return None if any(p.kind is p.VAR_KEYWORD for p in known.values()) else dict(known)
 
 
@@ -186,6 +190,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     kinds = {"format": int, "slug": str, "row": str, "network": dict, "preprocess": dict}
     if not isinstance(config, dict):
         raise WeightsError(f"{path}: expected an object with {', '.join(kinds)}")
+    kinds |= {"options": dict} if "options" in config else {}
     for key, kind in kinds.items():
         if not isinstance(config.get(key), kind):
             raise WeightsError(f"{path}: {key!r} is {config.get(key)!r}, expected {kind.__name__}")
@@ -207,8 +212,9 @@ def release_checkpoint(
 ) -> Path:
     """Writes the network of a Lightning checkpoint as the released weights of a row.
 
-    The constructor arguments are those of the checkpoint's hyperparameters that the network names; what the pipeline
-    must know of the data comes from the config that the run left beside the checkpoint.
+    The constructor arguments are those of the checkpoint's hyperparameters that the network names, and the pipeline's
+    options those that it names; what it must know of the data comes from the config that the run left beside the
+    checkpoint.
 
     Args:
         ckpt: of a run folder.
@@ -245,12 +251,14 @@ def release_checkpoint(
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path}: not the weights of {room.NETWORK.__name__} ({reason})") from None
     pipeline = room.PIPELINE.of(config)
+    options = {key: hyperparameters[key] for key in parameters(pipeline.answer) or () if key in hyperparameters}
     written = save(
         model,
         folder or registry.weights_folder(slug, row),
         name=name,
         config=config,
         preprocess=_preprocess(path, pipeline) if preprocess is None else preprocess,
+        options=options,
         title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
         task=pipeline.task,
         files=sorted((path.resolve().parents[1] / TOKENIZER).glob("*")),

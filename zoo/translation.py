@@ -1,6 +1,7 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ class Translated(Result):
 
     @property
     def alignment(self) -> Tensor:
-        """(outputs, inputs): for each token written, the end symbol last, the weights over what was read."""
+        """(outputs, inputs): for each token written, the end symbol last, the weights over what was read.
+
+        The mean over what heads the record has.
+        """
         return self.attention.weights[0].mean(0)
 
     @property
@@ -84,7 +88,19 @@ class Translate(Pipeline):
             normalise, alpha, coverage: of the score of a hypothesis; see :func:`zoo.decoding.beam_search`.
             copy_unknown: whether unknown words are replaced by the source word that they are aligned with.
         """
-        for name, value in {"beam": beam, "n_best": n_best}.items():
+        search = {"n_best": n_best, "normalise": normalise, "alpha": alpha, "coverage": coverage}
+        return self.translate(batch, beam, search, copy_unknown, self.record)
+
+    def translate(
+        self,
+        batch: list[Any],
+        beam: int,
+        search: dict[str, Any],
+        copy_unknown: bool,
+        record: Callable[[Hypothesis, list[int]], Attention],
+    ) -> list[Translated]:
+        """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
+        for name, value in {"beam": beam, "n_best": search["n_best"]}.items():
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number from 1")
         ids = self.source.encode([self._check(raw, i, len(batch)) for i, raw in enumerate(batch)])
@@ -106,30 +122,29 @@ class Translate(Pipeline):
                 memory,
                 max_length=self.longest(mask.sum(1)),
                 banned=(PAD, BOS),
-                n_best=n_best,
-                normalise=normalise,
-                alpha=alpha,
-                coverage=coverage,
                 source_mask=mask,
+                **search,
             )
             empty = Hypothesis([], 0.0, 0.0, True, torch.eye(1, source.shape[1], device=self.device))  # looked at eos
             for i, hypotheses in zip(part, found, strict=True):
-                answers[i] = self._translated(batch[i], hypotheses if ids[i] else [empty], [*ids[i], EOS], copy_unknown)
+                best, *others = hypotheses if ids[i] else [empty]
+                answers[i] = Translated(
+                    attention=record(best, [*ids[i], EOS]),
+                    text=self._text(best, batch[i], copy_unknown),
+                    tokens=self.target.pieces(best.tokens),
+                    log_probability=best.log_prob,
+                    others=[self._text(other, batch[i], copy_unknown) for other in others],
+                )
         return [answers[i] for i in range(len(ids))]
 
-    def _translated(self, raw: str, hypotheses: list[Hypothesis], source: list[int], copy: bool) -> Translated:
-        best = hypotheses[0]
-        inputs = self.source.pieces(source)
-        tokens = self.target.pieces(best.tokens)
-        weights = self.weights(best, source)[..., : len(inputs)].float()
-        outputs = [*tokens, *(["</s>"] if best.finished else [])]
-        return Translated(
-            attention=Attention(weights=weights[None], inputs=[inputs], outputs=[outputs], layers=self.layers),
-            text=self._text(best, raw, copy),
-            tokens=tokens,
-            log_probability=best.log_prob,
-            others=[self._text(other, raw, copy) for other in hypotheses[1:]],
-        )
+    def record(self, best: Hypothesis, source: list[int]) -> Attention:
+        """Where the network looked in a source (eos included) for each symbol of a hypothesis."""
+        weights = best.weights[None, None, :, : len(source)].float()
+        return Attention(weights=weights, inputs=[self.source.pieces(source)], outputs=[self.written(best)])
+
+    def written(self, best: Hypothesis) -> list[str]:
+        """The names of what was written, the end symbol included."""
+        return [*self.target.pieces(best.tokens), *(["</s>"] if best.finished else [])]
 
     def longest(self, lengths: Tensor) -> Tensor:
         """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
@@ -138,15 +153,6 @@ class Translate(Pipeline):
     def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Where the network looks while it is made to write a target that begins with bos: (batch, T, S)."""
         return self.network(source, mask, target)[1]
-
-    @property
-    def layers(self) -> int:
-        """Of how many layers the heads are that :meth:`weights` gives."""
-        return 1
-
-    def weights(self, best: Hypothesis, source: list[int]) -> Tensor:
-        """Where the network looked for each symbol of a hypothesis: (heads, symbols, S); the source with eos."""
-        return best.weights[None]
 
     def _text(self, hypothesis: Hypothesis, raw: str, copy: bool) -> str:
         pieces = self.target.pieces(hypothesis.tokens)

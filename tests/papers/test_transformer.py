@@ -80,7 +80,7 @@ def test_layers_equal_torchs(kind):
     theirs = give_to_torchs(net.encoder[0], torchs(nn.TransformerEncoderLayer, net))
     with torch.enable_grad():  # without, torch takes a fast path of its own for padding
         expected = theirs(x, src_key_padding_mask=~mask)
-    torch.testing.assert_close(net.encoder[0](x, mask), expected)
+    torch.testing.assert_close(net.encoder[0](x, mask)[0], expected)
     layer = net.decoder[0]
     theirs = give_to_torchs(layer, torchs(nn.TransformerDecoderLayer, net))
     expected = theirs(y, x, tgt_mask=later, memory_key_padding_mask=~mask)
@@ -162,8 +162,32 @@ def test_weights_are_of_every_layer_and_head_and_only_where_asked_for(kind):
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 4, dtype=weights.dtype))
     memory = net.encode(source, source != 0)
     x = net.embed(net.target, target)
-    first = net.decoder[0](x, memory.source[0], memory.mask, True)[1]
+    first = net.decoder[0](x, memory.source[0], memory.mask, True)[2]
     torch.testing.assert_close(weights[:, :2], first)
+
+
+@pytest.mark.parametrize("kind", ["published", "pre", "untied"])
+def test_self_attention_is_that_of_torchs_layers(kind):
+    """torch.nn's MultiheadAttention gives its weights if asked; here it reads what torch's layers pass on."""
+    net = network(kind)
+    source, target = sentences([6, 3]), sentences([4, 4], seed=1)
+    looked = net.look(source, source != 0, target)
+    torch.testing.assert_close(looked.cross, net(source, source != 0, target, need_weights=True)[1])
+    later = torch.ones(4, 4, dtype=torch.bool).triu(1)
+    x, y = net.embed(net.source, source), net.embed(net.target, target)
+    stacks = (
+        (net.encoder, nn.TransformerEncoderLayer, x, looked.encoder, {"key_padding_mask": source == 0}),
+        (net.decoder, nn.TransformerDecoderLayer, y, looked.decoder, {"attn_mask": later}),
+    )
+    memory = net.encode(source, source != 0)
+    for stack, theirs, z, weights, hidden in stacks:
+        assert weights.shape == (2, 4, z.shape[1], z.shape[1])
+        for i, layer in enumerate(stack):
+            seen = layer.around[0].before(z)
+            attend = give_to_torchs(layer, torchs(theirs, net)).self_attn
+            _, expected = attend(seen, seen, seen, average_attn_weights=False, **hidden)
+            torch.testing.assert_close(weights[:, 2 * i : 2 * i + 2], expected)
+            z = layer(z, source != 0)[0] if stack is net.encoder else layer(z, memory.source[i], memory.mask)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -60,12 +60,13 @@ class EncoderLayer(nn.Module):
         self.feed = FeedForward(d_model, d_ff)
         self.around = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(2))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (batch, S, d_model), mask (batch, S)."""
+    def forward(self, x: Tensor, mask: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """x (batch, S, d_model), mask (batch, S). Weights (batch, heads, S, S) or None."""
         attend, feed = self.around
         y = attend.before(x)
-        x = attend.after(x, self.attend(y, y, mask[:, None, None])[0])
-        return feed.after(x, self.feed(feed.before(x)))
+        found, weights = self.attend(y, y, mask[:, None, None], need_weights=need_weights)
+        x = attend.after(x, found)
+        return feed.after(x, self.feed(feed.before(x))), weights
 
 
 class DecoderLayer(nn.Module):
@@ -78,14 +79,18 @@ class DecoderLayer(nn.Module):
         self.feed = FeedForward(d_model, d_ff)
         self.around = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(3))
 
-    def forward(self, x: Tensor, source: Projected, mask: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        """All positions at once: x (batch, T, d_model), mask (batch, S). Weights (batch, heads, T, S) or None.
+    def forward(
+        self, x: Tensor, source: Projected, mask: Tensor, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """All positions at once: x (batch, T, d_model), mask (batch, S).
 
+        Weights over what was written (batch, heads, T, T) and over the source (batch, heads, T, S), or None twice.
         Padding of the target comes last, so what hides the future hides it too.
         """
         y = self.around[0].before(x)
-        x = self.around[0].after(x, self.attend(y, y, causal=True)[0])
-        return self._read(x, source, mask, need_weights)
+        found, written = self.attend(y, y, causal=True, need_weights=need_weights)
+        x, read = self._read(self.around[0].after(x, found), source, mask, need_weights)
+        return x, written, read
 
     def step(self, x: Tensor, past: Projected, source: Projected, mask: Tensor) -> tuple[Tensor, Projected, Tensor]:
         """One position of K hypotheses: x (batch, K, d_model), past (batch, K, heads, t, d). The new past is longer."""
@@ -115,6 +120,14 @@ class State(NamedTuple):
     """What each of K hypotheses has written, as every decoder layer sees it."""
 
     past: tuple[Projected, ...]  # for each layer (batch, K, heads, t, d_k) and (batch, K, heads, t, d_v)
+
+
+class Looked(NamedTuple):
+    """The weights of all heads, those of the first layer first, of the three kinds of section 3.2.3."""
+
+    encoder: Tensor  # source words over source words: (batch, layers * heads, S, S)
+    decoder: Tensor  # words that are written over those before: (batch, layers * heads, T, T)
+    cross: Tensor  # words that are written over the source: (batch, layers * heads, T, S)
 
 
 class Transformer(nn.Module):
@@ -204,11 +217,15 @@ class Transformer(nn.Module):
 
     def encode(self, source: Tensor, mask: Tensor) -> Memory:
         """What every decoder layer will look at of a source (batch, S), eos included."""
-        x = self.embed(self.source, source)
+        return self._encode(source, mask)[0]
+
+    def _encode(self, source: Tensor, mask: Tensor, need_weights: bool = False) -> tuple[Memory, list[Tensor | None]]:
+        x, seen = self.embed(self.source, source), []
         for layer in self.encoder:
-            x = layer(x, mask)
+            x, weights = layer(x, mask, need_weights)
+            seen.append(weights)
         x = lower(self.last[0](x))
-        return Memory(tuple(layer.look.project(x) for layer in self.decoder), mask)
+        return Memory(tuple(layer.look.project(x) for layer in self.decoder), mask), seen
 
     def start(self, memory: Memory, beam: int = 1) -> State:
         """Nothing was written yet."""
@@ -226,13 +243,23 @@ class Transformer(nn.Module):
         Returns logits (batch, T, words) and, if they are asked for, the weights over the source of all heads of the
         first decoder layer, then of the second, and so on: (batch, layers * heads, T, S).
         """
-        memory = self.encode(source, mask)
-        x = self.embed(self.target, target)
-        seen = []
-        for layer, keys_values in zip(self.decoder, memory.source, strict=True):
-            x, weights = layer(x, keys_values, mask, need_weights)
-            seen.append(weights)
-        return self.out(self.last[1](x)), torch.cat(seen, 1) if need_weights else None
+        logits, _, read = self._decode(self.encode(source, mask), target, need_weights)
+        return logits, torch.cat(read, 1) if need_weights else None
+
+    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Looked:
+        """Where all heads look under teacher forcing; the arguments are those of :meth:`forward`."""
+        memory, encoder = self._encode(source, mask, need_weights=True)
+        _, written, read = self._decode(memory, target, need_weights=True)
+        return Looked(*(torch.cat(weights, 1) for weights in (encoder, written, read)))
+
+    def _decode(
+        self, memory: Memory, target: Tensor, need_weights: bool
+    ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+        x, written, read = self.embed(self.target, target), [], []
+        for layer, source in zip(self.decoder, memory.source, strict=True):
+            x, *weights = layer(x, source, memory.mask, need_weights)
+            written.append(weights[0]), read.append(weights[1])
+        return self.out(self.last[1](x)), written, read
 
     def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """One output word for K hypotheses each: token (batch, K).
