@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 
 from zoo.attention import Attention
-from zoo.plots import alignment_matrix, glimpse_path, heat_maps, plot
+from zoo.plots import alignment_matrix, glimpse_path, head_lines, heat_maps, plot
 
 
 def alignment(outputs: int = 2, inputs: int = 3, heads: int = 1) -> Attention:
@@ -68,6 +68,28 @@ def test_each_layer_has_a_row_of_its_heads():
     assert len({round(ax.get_position().y0, 3) for ax in panels}) == 2
     for head, ax in enumerate(panels):
         np.testing.assert_allclose(ax.images[0].get_array(), record.weights[1, head, :2, :3].numpy())
+
+
+def test_lines_go_from_outputs_to_inputs_in_a_colour_for_each_head_as_strong_as_the_weight():
+    record = replace(alignment(heads=4), layers=2)
+    figure = head_lines(record, 1)
+    draw(figure)
+    panels = [ax for ax in figure.axes if ax.collections]
+    assert [ax.get_title() for ax in panels] == ["layer 1", "layer 2"]
+    for layer, ax in enumerate(panels):
+        for head, lines in enumerate(ax.collections):
+            weights, found = record.weights[1, 2 * layer + head, :2, :3], torch.zeros(2, 3)
+            for ((left, o), (right, i)), alpha in zip(lines.get_segments(), lines.get_alpha(), strict=True):
+                assert (left, right) == (0, 1)
+                found[round(o), round(i)] = float(alpha)
+            torch.testing.assert_close(found, weights.where(weights > 0.05, 0.0))
+        colours = [tuple(lines.get_colors()[0][:3]) for lines in ax.collections]
+        assert len(set(colours)) == 2
+        words = [(text.get_text(), text.get_position()) for text in ax.texts]
+        assert [(name, y) for name, (x, y) in words if x < 0] == [("word0", 0), ("word1", 1)]
+        assert [(name, y) for name, (x, y) in words if x > 1] == [("wort0", 0), ("wort1", 1), ("wort2", 2)]
+    with pytest.raises(ValueError, match="lines are drawn between names, and this record is of an image"):
+        plot(path(), lines=True)
 
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (4, 60), (60, 60), (300, 20)])

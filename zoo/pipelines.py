@@ -37,11 +37,15 @@ class Result:
         """The answer as the title of its plot."""
         return None
 
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """Draws where the model looked, into a file in the format of its ending where a path is given."""
+    def plot(self, path: str | Path | None = None, lines: bool = False) -> "Figure":
+        """Draws where the model looked, into a file in the format of its ending where a path is given.
+
+        Args:
+            lines: of weights over words: lines between the words, a colour for each head, and not matrices.
+        """
         from zoo.plots import plot  # matplotlib takes a second to import
 
-        return plot(self.attention, path, title=self.title)
+        return plot(self.attention, path, title=self.title, lines=lines)
 
 
 class Pipeline:

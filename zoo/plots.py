@@ -9,8 +9,10 @@ import numpy as np
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
@@ -18,22 +20,33 @@ from torch import Tensor
 from zoo.attention import Attention
 
 MOST = 13.0  # inches that a figure is at most wide or high
+FAINTEST = 0.05  # weights below are not drawn as lines
 PATH = "#56B4E9"  # sky blue of Okabe and Ito's colours for all kinds of colour vision
 VISIBLE = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥"})
 OUTLINE = [withStroke(linewidth=2.5, foreground="black", alpha=0.7)]  # lines show on white ink as on a black ground
 
 
-def plot(attention: Attention, path: str | Path | None = None, index: int = 0, title: str | None = None) -> Figure:
+def plot(
+    attention: Attention,
+    path: str | Path | None = None,
+    index: int = 0,
+    title: str | None = None,
+    lines: bool = False,
+) -> Figure:
     """Draws one sample in the way that fits what the record holds: boxes, weights over a grid, or weights over names.
 
     Args:
         path: where to save, in the format of its ending (png without one); a kill leaves the old file or the new one.
+        lines: whether weights over names are drawn as lines between them, and not as matrices.
 
     Raises:
-        ValueError: an image is missing or cannot be drawn, or the file's ending is of no known format.
+        ValueError: an image is missing or cannot be drawn, lines where there are no names, or the file's ending is of
+            no known format.
     """
     kind = glimpse_path if attention.boxes is not None else heat_maps if attention.grid else alignment_matrix
-    figure = kind(attention, index, title)
+    if lines and kind is not alignment_matrix:
+        raise ValueError("lines are drawn between names, and this record is of an image")
+    figure = (head_lines if lines else kind)(attention, index, title)
     if path is not None:
         save(figure, path)
     return figure
@@ -87,6 +100,42 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
             where = f"layer {layer + 1}, " if one.layers > 1 else ""
             ax.set_xlabel(f"{where}head {within + 1}", fontsize=9)
     _scale(figure, ScalarMappable(Normalize(0, 1), "gray"), axes)
+    return figure
+
+
+def head_lines(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
+    """Lines from each output (left) to the inputs (right), a colour for each head, as strong as the weight.
+
+    A panel for each layer; after figures 3 to 5 of Vaswani et al. 2017.
+    """
+    one = attention[index]
+    weights = _array(one.weights)[0]  # (heads, outputs, inputs)
+    layers = weights.reshape(one.layers, -1, *weights.shape[1:])
+    sides = [_names(names, size) for names, size in zip((one.outputs, one.inputs), weights.shape[1:], strict=True)]
+    longest, most = max(map(len, sides)), max((len(name) for side in sides for name in side), default=1)
+    wide = most * 0.08
+    colours = matplotlib.colormaps["tab10" if layers.shape[1] <= 10 else "tab20"].colors
+    shifts = np.linspace(-0.25, 0.25, layers.shape[1]) if layers.shape[1] > 1 else [0]  # heads do not hide each other
+    width = one.layers * (1.4 + 2 * wide)
+    figure = _figure(width, min(0.2 * longest + 0.5, MOST) + (0.3 if title else 0), title)
+    axes = figure.subplots(1, one.layers, squeeze=False)[0]
+    for layer, (ax, heads) in enumerate(zip(axes, layers, strict=True)):
+        for head, (matrix, shift) in enumerate(zip(heads, shifts, strict=True)):
+            rows, columns = np.nonzero(matrix > FAINTEST)
+            ends = [((0, row + shift), (1, column + shift)) for row, column in zip(rows, columns, strict=True)]
+            alpha = matrix[rows, columns].clip(0, 1)
+            ax.add_collection(LineCollection(ends, colors=colours[head % len(colours)], alpha=alpha, linewidths=1.5))
+        for x, names, align in ((-0.04, sides[0], "right"), (1.04, sides[1], "left")):
+            for place, name in enumerate(names):
+                ax.text(x, place, name, ha=align, va="center", fontsize=8, parse_math=False)
+        ax.set_xlim(0, 1), ax.set_ylim(longest - 0.5, -0.5)
+        ax.set_axis_off()
+        if one.layers > 1:
+            ax.set_title(f"layer {layer + 1}", fontsize=9)
+    if layers.shape[1] > 1:
+        keys = [Line2D([], [], color=colours[head % len(colours)]) for head in range(layers.shape[1])]
+        names = [f"head {head + 1}" for head in range(len(keys))]
+        figure.legend(keys, names, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
     return figure
 
 

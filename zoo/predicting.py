@@ -63,14 +63,14 @@ def _predict(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
         if output:
             path = Path(output)
             path = path.with_stem(f"{path.stem}_{i}") if isinstance(results, list) else path
-            _plot(result, path)
+            _plot(result, path, cfg["lines"])
             answers[-1]["output"] = str(path)
     return answers if isinstance(results, list) else answers[0]
 
 
-def _plot(result: Result, path: Path) -> None:
+def _plot(result: Result, path: Path, lines: bool) -> None:
     try:
-        result.plot(path)
+        result.plot(path, lines)
     except (OSError, ValueError) as error:  # an ending that is no image format, a folder that cannot be written
         raise ZooError(f"{path}: cannot be written ({error})") from None
 
