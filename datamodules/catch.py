@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.files import check_counts
 from datamodules.sampling import epoch_batches, generator
 
 # What comes last is not zero: seeds that differ only in zeros at the end are the same seed
@@ -60,6 +61,8 @@ class Catch(pl.LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
+        check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size)
+        check_counts(episodes=episodes, val_episodes=val_episodes, test_episodes=test_episodes)
         self.sizes = {"train": episodes, "val": val_episodes, "test": test_episodes}
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules import debian
-from datamodules.files import DataError, read_file
+from datamodules.files import DataError, check_counts, read_file
 from datamodules.labelled import described
 from datamodules.sampling import generator
 from datamodules.tickets import ByTicket
@@ -87,6 +87,8 @@ class Characters(ByTicket):
             raise DataError(f"corpus is {corpus!r}, not 'debian' or 'files'")
         if len(parts) != 3 or sum(parts) != 100 or min(parts) < 1:
             raise DataError(f"parts is {list(parts)}; expected three whole numbers that sum to 100")
+        check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
+        check_counts(windows=windows, val_bytes=val_bytes)
         self.stride = max(1, context // 2) if stride is None else stride
         if not 1 <= self.stride <= context:
             raise DataError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")

@@ -12,6 +12,13 @@ class DataError(ValueError):
     for_the_user = True  # the commands print it without a traceback
 
 
+def check_counts(**counts: int | None) -> None:
+    """Raises DataError for a count below 1, by its name; None counts nothing."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise DataError(f"{name} is {count}; expected at least 1")
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a file; raises DataError, naming it, where there is none."""
     try:

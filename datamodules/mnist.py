@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.files import EMBEDDED, DataError, read_checked, read_file
+from datamodules.files import EMBEDDED, DataError, check_counts, read_checked, read_file
 from datamodules.sampling import generator
 from datamodules.scenes import scenes, uniforms_per_scene
 from datamodules.tickets import ByTicket
@@ -88,6 +88,7 @@ class MNIST(ByTicket):
         limit: int | None = None,
     ):
         super().__init__()
+        check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         if canvas < 28:
             raise ValueError(f"canvas is {canvas}; a digit needs at least 28 pixels")
         self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.buckets import Share
-from datamodules.files import DataError, read_file
+from datamodules.files import DataError, check_counts, read_file
 from datamodules.labelled import Labelled, read_labelled
 from datamodules.sentences import Bucketed, Sentences, Side
 from datamodules.tokens import PAD, UNK, encode, read_tokenizer, train_tokenizer
@@ -75,8 +75,7 @@ class TextClasses(Sentences):
         limit: int | None = None,
     ):
         super().__init__()
-        if max_length < 1:
-            raise DataError(f"max_length is {max_length}; expected at least 1")
+        check_counts(max_length=max_length, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         self.corpus, self.root, self.subset = corpus, root, subset
         self.tokens, self.vocabulary, self.lowercase = tokens, vocabulary, lowercase
         self.folder, self.max_length = tokenizer, max_length

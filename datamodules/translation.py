@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.buckets import Share
-from datamodules.files import DataError
+from datamodules.files import DataError, check_counts
 from datamodules.moses import detokenise, tokenise
 from datamodules.parallel import Pairs, read_dictionary, read_pairs
 from datamodules.sentences import Bucketed, Sentences, Side
@@ -105,6 +105,8 @@ class Translation(Sentences):
         self.tokens, self.vocabulary, self.joint = tokens, vocabulary, joint
         self.moses, self.lowercase, self.pretokenised = moses, lowercase, pretokenised
         self.tokenizer, self.max_length, self.reverse = tokenizer, max_length, reverse
+        check_counts(batch_tokens=batch_tokens, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        check_counts(max_length=max_length, limit=limit)
         self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
         self.seed, self.limit = seed, limit
         self.dictionary = read_dictionary(Path(dictionary)) if dictionary else {}

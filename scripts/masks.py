@@ -56,9 +56,11 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=16)
     parser.add_argument("--k", type=int, default=4)
     given = parser.parse_args()
+    if given.length < 1:
+        parser.error(f"length is {given.length}; expected at least 1")
     try:
         save(masks(given.length, given.k), given.output)
-    except ZooError as error:
+    except (ZooError, ValueError, OSError) as error:
         sys.exit(str(error))
 
 

@@ -4,6 +4,7 @@ python scripts/positions.py docs/transformer_positions.png [--length 100] [--dim
 """
 
 import argparse
+import sys
 
 from matplotlib.figure import Figure
 
@@ -32,7 +33,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=100)
     parser.add_argument("--dim", type=int, default=128)
     given = parser.parse_args()
-    save(positions(given.length, given.dim), given.output)
+    if given.length < 1 or given.dim < 1:
+        parser.error(f"length is {given.length} and dim {given.dim}; expected at least 1")
+    try:
+        save(positions(given.length, given.dim), given.output)
+    except (ValueError, OSError) as error:  # an ending that is no image format, a folder that cannot be written
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,27 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     assert json.loads(greedy.read_text())["beam"] == 1
 
 
+def test_a_resumed_run_keeps_its_vocabulary_and_refuses_other_text(tmp_path):
+    for split, lines in {"train": 40, "val": 4, "test": 4}.items():
+        (tmp_path / f"{split}.de").write_text("das ist ein Haus\n" * lines)
+        (tmp_path / f"{split}.en").write_text("this is a house\n" * lines)
+    files = ("data.corpus=files", f"data.root={tmp_path}", "data.source=de", "data.target=en", "data.tokens=words")
+    small = ("model.embedding=8", "model.hidden=8", "data.batch_tokens=64", f"runs={tmp_path}/runs", "logger=none")
+    given = ("experiment=luong/debian_de_en", *files, *small, "trainer.max_epochs=1")
+    command("train", *given)
+    (run,) = (tmp_path / "runs/luong/debian_de_en").iterdir()
+    vocabulary = (run / "tokenizer" / "source.json").read_text()
+    (run / "metrics.json").unlink()  # as if it had been killed
+    (tmp_path / "train.de").write_text("das ist kein Haus\n" * 40)
+    refused = command("train", *given, "resume=auto", check=False)
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "source vocabulary is not that of the checkpoint; the text has changed" in refused.stderr.splitlines()[-1]
+    assert (run / "tokenizer" / "source.json").read_text() == vocabulary
+    (tmp_path / "train.de").write_text("das ist ein Haus\n" * 40)
+    command("train", *given, "resume=auto")
+    assert (run / "metrics.json").exists()
+
+
 def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
     """With 30 words nearly every word is unknown, and a little training writes little else."""
     small = ("data.limit=200", "data.vocabulary=30", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=3")

@@ -56,3 +56,15 @@ def test_learned_positions_refuse_what_they_have_not_learned():
 def test_a_wrong_kind_is_named():
     with pytest.raises(UnknownName, match="positions is 'sinusoid', not 'sinusoidal' or 'learned'; did you mean sinu"):
         make_positions("sinusoid", 4, 10)
+
+
+def test_they_are_drawn(tmp_path, monkeypatch):
+    from scripts import positions
+
+    picture = tmp_path / "positions.png"
+    monkeypatch.setattr("sys.argv", ["positions", str(picture), "--length", "5", "--dim", "8"])
+    positions.main()
+    assert picture.stat().st_size > 1000
+    monkeypatch.setattr("sys.argv", ["positions", str(tmp_path / "positions.text")])
+    with pytest.raises(SystemExit, match="'text' is not supported"):
+        positions.main()

@@ -249,3 +249,6 @@ def test_the_masks_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["masks", str(tmp_path / "masks.png"), "--k", "0"])
     with pytest.raises(SystemExit, match="k is 0; atrous self-attention needs at least 1"):
         masks.main()
+    monkeypatch.setattr("sys.argv", ["masks", str(tmp_path / "masks.text")])
+    with pytest.raises(SystemExit, match="'text' is not supported"):
+        masks.main()
