@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from datamodules.files import DataError
 from datamodules.sampling import generator
 
 
@@ -46,7 +47,7 @@ class Buckets(Sampler[Share]):
         skip: Callable[[], int] = lambda: 0,
     ):
         if (batch_tokens is None) == (batch_size is None):
-            raise ValueError("give one of batch_tokens and batch_size")
+            raise DataError("give one of batch_tokens and batch_size")
         self.source, self.target, self.seed = source, target, seed
         self.rank, self.world, self.skip, self.epoch = rank, world, skip, 0
         self.cuts = self._cut(np.sort(target), batch_tokens and batch_tokens * world, batch_size and batch_size * world)

@@ -63,6 +63,7 @@ class Characters(ByTicket):
         windows: of an epoch of training; None: as many as the text holds side by side.
         stride: between the windows of validation and test; None: half the context.
         val_bytes: validate on the first so many bytes of the validation text; None: all.
+        test: what a test reads, "test" or "val".
         batch_size, eval_batch_size: windows of a batch for each process.
         limit: use only the first so many windows of each split.
     """
@@ -77,6 +78,7 @@ class Characters(ByTicket):
         windows: int | None = None,
         stride: int | None = None,
         val_bytes: int | None = 100_000,
+        test: str = "test",
         batch_size: int = 32,
         eval_batch_size: int = 128,
         seed: int = 0,
@@ -88,12 +90,15 @@ class Characters(ByTicket):
         if len(parts) != 3 or sum(parts) != 100 or min(parts) < 1:
             raise DataError(f"parts is {list(parts)}; expected three whole numbers that sum to 100")
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
+        if test not in ("test", "val"):
+            raise DataError(f"test is {test!r}, not 'test' or 'val'")
         check_counts(windows=windows, val_bytes=val_bytes)
         self.stride = max(1, context // 2) if stride is None else stride
         if not 1 <= self.stride <= context:
             raise DataError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")
         self.corpus, self.root, self.bytes, self.parts = corpus, root, size, parts
         self.context, self.windows, self.val_bytes = context, windows, val_bytes
+        self.tested = test
         self.batch_size, self.eval_batch_size, self.seed, self.limit = batch_size, eval_batch_size, seed, limit
         self._tensors: dict[str, Tensor] = {}
         self._starts: tuple[int, Tensor] | None = None
@@ -105,6 +110,7 @@ class Characters(ByTicket):
 
     def text(self, split: str) -> bytes:
         """The text of a split."""
+        split = self.tested if split == "test" else split
         if self.corpus == "debian":
             found = descriptions(self.root)[split]
         else:

@@ -72,7 +72,10 @@ def read_hub(name: str, subset: str | None, split: str, source: str, target: str
     except Exception as error:  # no network, no such set, no such split: one sentence for all
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"{name}: the Hub did not give it ({reason}); data.corpus=files reads local files") from None
-    return [(row[source], row[target]) for row in rows]
+    try:
+        return [(row[source], row[target]) for row in rows]
+    except KeyError as error:
+        raise DataError(f"{name}: has no language {error}, but {', '.join(rows[0])}") from None
 
 
 def read_pairs(corpus: str, split: str, source: str, target: str, root: str | Path | None, subset: str | None) -> Pairs:

@@ -91,11 +91,16 @@ def encode(tokenizer: Tokenizer, lines: list[str]) -> Iterator[list[int]]:
 
 
 def surface(tokenizer: Tokenizer, line: str) -> list[str]:
-    """How each id of a line is written, an unknown one as it stands in the line."""
+    """How each id of a line is written, an unknown one as it stands in the line, with the mark of the end of a word."""
     tokenizer.encode_special_tokens = True
     found = tokenizer.encode(line, add_special_tokens=False)
+    mark = getattr(tokenizer.model, "end_of_word_suffix", None) or ""
+
+    def unknown(start: int, end: int) -> str:
+        return line[start:end] + (mark if not line[end : end + 1].strip() else "")
+
     parts = zip(found.ids, found.offsets, strict=True)
-    return [line[start:end] if i <= UNK else tokenizer.id_to_token(i) for i, (start, end) in parts]
+    return [unknown(*place) if i <= UNK else tokenizer.id_to_token(i) for i, place in parts]
 
 
 def join(tokenizer: Tokenizer, pieces: list[str]) -> str:

@@ -165,8 +165,9 @@ class Translation(Sentences):
                 pairs.append(pair)
                 source.append([*(a[::-1] if self.reverse else a), EOS])
                 target.append([BOS, *b, EOS])
-            if split == "train" and not pairs:
-                raise DataError(f"no training pair has at most {self.max_length} tokens on both sides")
+            if not pairs:
+                limits = f" of at most {self.max_length} tokens on both sides" if split == "train" else ""
+                raise DataError(f"{self.names[split]} has no pair{limits}")
             self._splits[split] = Split(pairs, source, target)
         return self._splits[split]
 
@@ -201,7 +202,7 @@ class Translation(Sentences):
         source, target = self.tokenizers.values()
         sources, lines = self.sources(split, index), []
         for line, row, places in zip(self._tokenised(sources, "source"), ids, looked, strict=True):
-            words = surface(source, line)
+            words = surface(source, line.lower() if self.lowercase else line)
             words = words[::-1] if self.reverse else words
             found = (self.dictionary.get(words[place], words[place]) for place in places)
             lines.append(join(target, [next(found, "<unk>") if i == UNK else target.id_to_token(i) for i in row]))

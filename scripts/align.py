@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("--output", help="file for the links as source-target pairs; default: print them")
     given = parser.parse_args()
     try:
+        if given.output and not Path(given.output).absolute().parent.is_dir():
+            raise ZooError(f"{given.output}: there is no such folder")
         pipe = pipeline(given.name)
         if not isinstance(pipe, Translate):
             raise InputError(f"{given.name} does not translate")
@@ -34,8 +36,9 @@ def main() -> None:
                 raise InputError(f"{path}: there is no such file")
         found = align(pipe, *sides)
         gold = read_alignments(given.gold, given.first) if given.gold else None
-        if gold and len(gold) != len(found):
+        if gold is not None and len(gold) != len(found):
             raise InputError(f"{given.gold}: {len(gold)} sentences, expected {len(found)}")
+        rate = None if gold is None else alignment_error_rate(found, *zip(*gold, strict=True))
     except ZooError as error:
         sys.exit(str(error))
     lines = "".join(" ".join(f"{s}-{t}" for s, t in sorted(links)) + "\n" for links in found)
@@ -43,8 +46,7 @@ def main() -> None:
         Path(given.output).write_text(lines)
     else:
         print(lines, end="")
-    if gold:
-        rate = alignment_error_rate(found, *zip(*gold, strict=True))
+    if rate is not None:
         print(json.dumps({"name": given.name, "alignment error rate": rate, "sentences": len(found)}))
 
 

@@ -13,6 +13,7 @@ import json
 import lzma
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,8 +273,15 @@ def main() -> None:
     parser.add_argument("target", nargs="?", type=Path, default=EMBEDDED / "debian", help="folder to write")
     parser.add_argument("--sources", help="list of apt sources instead of the machine's own")
     arguments = parser.parse_args()
+    if arguments.sources and not Path(arguments.sources).is_file():
+        sys.exit(f"{arguments.sources}: there is no such list of sources")
     with tempfile.TemporaryDirectory() as scratch:
-        texts = fetch(Path(scratch), arguments.sources)
+        try:
+            texts = fetch(Path(scratch), arguments.sources)
+        except FileNotFoundError as error:
+            sys.exit(f"this needs a Debian machine with apt: {error.filename} is missing")
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"apt could not fetch the descriptions (exit code {error.returncode}); what it said stands above")
     build(texts, arguments.target)
 
 

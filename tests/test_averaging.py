@@ -54,6 +54,9 @@ def test_what_cannot_be_averaged_is_told(tmp_path):
     paths = checkpoints(tmp_path)
     with pytest.raises(AveragingError, match="there is no checkpoint to average"):
         average([])
+    with pytest.raises(AveragingError, match="is a folder; expected the name of a file"):
+        average(paths, tmp_path)
+    assert not list(tmp_path.parent.glob("*.partial"))
     with pytest.raises(AveragingError, match=r"step_9\.ckpt: there is no such checkpoint"):
         average([tmp_path / "step_9.ckpt"])
     (tmp_path / "b").mkdir()

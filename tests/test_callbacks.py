@@ -197,10 +197,13 @@ def test_processes_and_steps_have_seeds_of_their_own():
     drawn = set()
     for step in range(5):
         for rank in range(3):
-            trainer = types.SimpleNamespace(global_step=step, world_size=3, global_rank=rank)
-            StepSeed(1).on_train_batch_start(trainer, None, None, 0)
-            drawn.add(torch.rand(1).item())
-    assert len(drawn) == 15
+            for part in range(2):
+                trainer = types.SimpleNamespace(
+                    global_step=step, world_size=3, global_rank=rank, accumulate_grad_batches=2
+                )
+                StepSeed(1).on_train_batch_start(trainer, None, None, 2 * step + part)
+                drawn.add(torch.rand(1).item())
+    assert len(drawn) == 30
 
 
 def test_progress_is_one_line_an_epoch(tmp_path, capsys):

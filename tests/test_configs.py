@@ -82,6 +82,13 @@ def test_every_option_of_every_group_composes(group, composed):
         assert composed(f"{group}={path.stem}") is not None
 
 
+def test_a_baseline_takes_attention_and_others_do_without(composed):
+    found = composed("experiment=bahdanau/debian_de_en_no_attention", "attention=dot")
+    assert found.model.attention.score == "dot"
+    assert composed("experiment=bahdanau/debian_de_en_no_attention").model.attention is None
+    assert composed("experiment=bahdanau/debian_de_en", "~attention").model.attention is None
+
+
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
 def test_loggers_write_into_the_run_folder(logger, composed, tmp_path):
     running.train(composed("experiment=ram/mnist28_6", *FAST[:1], *FAST[2:], f"logger={logger}"))

@@ -422,10 +422,11 @@ def test_wrong_arguments_are_named():
         beam_search(lambda *a: (*toy.step(*a)[:2], None), *common[1:], 4, coverage=0.1, source_mask=toy.mask)
     with pytest.raises(ValueError, match="alpha is -1"):
         beam_search(*common, 4, normalise="length", alpha=-1)
-    with pytest.raises(ValueError, match="n_best 0"):
+    with pytest.raises(ValueError, match="n_best is 0"):
         beam_search(*common, 4, n_best=0)
-    with pytest.raises(ValueError, match="temperature"):
-        sample(*common, 4, temperature=0)
+    for temperature in (0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"temperature is {temperature}"):
+            sample(*common, 4, temperature=temperature)
     with pytest.raises(ValueError, match=r"\(2, 2, steps\)"):
         sample(*common, 4, noise=torch.rand(2, 3, 4))
     with pytest.raises(ValueError, match="no tensor"):

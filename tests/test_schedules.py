@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from zoo.schedules import inverse_sqrt, warmup_constant
+from zoo.errors import ZooError
+from zoo.schedules import halving, inverse_sqrt, warmup_constant, warmup_linear
 
 
 @pytest.mark.parametrize(("d_model", "warmup"), [(512, 40), (1024, 7), (128, 1)])
@@ -28,3 +29,20 @@ def test_a_warm_up_from_zero_that_stays_up():
         found += schedule.get_last_lr()
         optimizer.step(), schedule.step()
     assert found == [0, 0.5, 1, 1.5, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wrong"),
+    [
+        (warmup_constant, {"steps": 0}),
+        (inverse_sqrt, {"warmup": 0}),
+        (warmup_linear, {"warmup": 1.5}),
+        (halving, {"hold": 2, "times": 4}),
+        (halving, {"times": 0, "hold": 0.5}),
+    ],
+)
+def test_a_schedule_that_there_cannot_be_is_told(schedule, wrong):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(ZooError, match=f"{name} is {value}; expected"):
+        schedule(optimizer, 9, **wrong)

@@ -59,6 +59,10 @@ def test_gold_alignments_in_blocks_are_read(tmp_path):
         (set(), set()),
         (set(), {(3, 3)}),
     ]
+    for text in ("SENT: 0\nS 1 1\nSENT: 2\n", "SENT: x\n"):
+        path.write_text(text)
+        with pytest.raises(ZooError, match=r"gold, line .: 'SENT: .'; expected the sentences one after the other"):
+            scoring.read_alignments(path)
     path.write_text("SENT: 0\nS 0 1\n")
     with pytest.raises(ZooError, match="gold2: cannot be read"):
         scoring.read_alignments(tmp_path / "gold2")

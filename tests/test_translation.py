@@ -11,7 +11,7 @@ from tests.conftest import command, last_json
 from zoo import release
 from zoo.aligning import align, split_words
 from zoo.bahdanau import RNNsearch
-from zoo.errors import UnknownName
+from zoo.errors import UnknownName, ZooError
 from zoo.luong import StackedLSTM
 from zoo.pipelines import InputError
 from zoo.release import WeightsError
@@ -83,6 +83,33 @@ def test_an_unknown_word_is_copied_as_it_stands_in_the_line(reverse, tmp_path):
     pipe.network.step = step
     assert pipe("der mann heisst Zyxwv").text == "Zyxwv"
     assert pipe("der mann heisst Zyxwv", copy_unknown=False).text == "<unk>"
+    assert pipe("der mann heisst Zyxwv", dictionary={"Zyxwv": "so"}).text == "so"
+    with pytest.raises(InputError, match="dictionary is str; expected source words with their translations"):
+        pipe("der mann", dictionary="words.tsv")
+
+
+@pytest.mark.parametrize(("slug", "make"), [("bahdanau", RNNsearch), ("luong", StackedLSTM)])
+def test_without_attention_no_word_is_copied_and_none_aligned(slug, make, tmp_path):
+    data = Translation(limit=50, tokens="words", vocabulary=9)
+    config = {**data.spec, **SIZES, "attention": None}
+    torch.manual_seed(0)
+    network = make(**config)
+    data.save(tmp_path / "tokenizer")
+    preprocess = {"source": "de", "target": "en", "moses": False, "reverse": False}
+    files = sorted((tmp_path / "tokenizer").glob("*"))
+    saved = release.save(network, tmp_path / "w", name=f"{slug}.x", config=config, preprocess=preprocess, files=files)
+    pipe = zoo.pipeline(saved)
+    forward = pipe.network.step
+
+    def step(token, state, memory):  # the network, which may write nothing but <unk> and the end
+        log_p, *rest = forward(token, state, memory)
+        log_p[..., 3], log_p[..., 4:] = 0.0, -99.0
+        return log_p, *rest
+
+    pipe.network.step = step
+    assert set(pipe("Zyxwv Uts").text.split()) == {"<unk>"}
+    with pytest.raises(InputError, match="no attention to align words by"):
+        align(pipe, ["a"], ["b"])
 
 
 def test_alignment_does_not_depend_on_what_came_before(folder):
@@ -141,6 +168,8 @@ def test_self_attention_is_recorded_where_it_is_asked_for(folder):
     assert not decoder.attention.weights.triu(1).any() and encoder.attention.weights.triu(1).any()
     with pytest.raises(UnknownName, match="attention is 'decode', not one of encoder, decoder, cross; did you mean"):
         pipe(line, attention="decode")
+    with pytest.raises(UnknownName, match="attention is 3, not one of"):
+        pipe(line, attention=3)
 
 
 def test_a_wrong_input_is_told(folder):
@@ -149,6 +178,12 @@ def test_a_wrong_input_is_told(folder):
         pipe("Haus " * 2000)
     with pytest.raises(InputError, match="sentence 1 is int; expected a string"):
         pipe(["Haus", 3])
+    with pytest.raises(InputError, match="the sentence holds what is no character"):
+        pipe("gut \udcff")
+    for name in ("alpha", "coverage"):
+        for value in (-1, "x", float("nan")):
+            with pytest.raises(ZooError, match=f"{name} is {value!r}; expected a number, at least 0"):
+                pipe("Haus", **{name: value})
     with pytest.warns(UserWarning, match="no word of it is known"):
         pipe("語語")
 
@@ -230,3 +265,8 @@ def test_the_command_scores_alignments(folder, tmp_path):
     (tmp_path / "gold").write_text("0-0\n")
     out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
     assert out.returncode == 1 and "1 sentences, expected 2" in out.stderr
+    (tmp_path / "gold").write_text("")
+    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
+    assert out.returncode == 1 and "0 sentences, expected 2" in out.stderr
+    out = command("align", str(folder), *paths, "--output", str(tmp_path / "none" / "links"), check=False)
+    assert out.returncode == 1 and "there is no such folder" in out.stderr and "Traceback" not in out.stderr

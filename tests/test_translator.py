@@ -9,9 +9,11 @@ import torch
 from datamodules.translation import Translation
 from tests.conftest import command
 from zoo.bahdanau import LitRNNsearch
+from zoo.errors import ZooError
 from zoo.luong import LitStackedLSTM
 from zoo.schedules import halving
 from zoo.search import UNK, Hypothesis
+from zoo.transformer import LitTransformer
 from zoo.translator import Lines
 
 SIZES = {"embedding": 32, "hidden": 32}
@@ -142,7 +144,24 @@ def test_an_unknown_word_is_looked_for_in_the_step_that_belongs_to_it(reverse, p
 def test_what_looks_nowhere_replaces_nothing():
     model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1, attention=None)
     assert model._written(Hypothesis([UNK], -1.0, -1.0, True, None), words=3) == ([UNK], [])
-    assert model._written(Hypothesis([UNK], -1.0, -1.0, True, torch.ones(2, 1)), words=0) == ([UNK], [])
+    seen = torch.eye(4)[[3, 3]]  # as the baselines say it: what they read is the last state
+    for make, more in ((LitStackedLSTM, {"layers": 1}), (LitRNNsearch, {"maxout": 4})):
+        model = make(**VOCABULARIES, **SIZES, **more, attention=None)
+        assert model._written(Hypothesis([UNK], -1.0, -1.0, True, seen), words=3) == ([UNK], [])
+
+
+def test_an_empty_line_has_an_empty_translation(tmp_path):
+    for split, line in (("train", "a b"), ("val", "a"), ("test", "")):
+        (tmp_path / f"{split}.de").write_text(f"{line}\n" * 3)
+        (tmp_path / f"{split}.en").write_text("A B\n" * 3)
+    data = Translation(corpus="files", root=str(tmp_path), tokens="words", vocabulary=9)
+    torch.manual_seed(0)
+    model = LitRNNsearch(**data.spec, **SIZES, maxout=4, attention={"score": "additive"}).eval()
+    batch = next(iter(data.test_dataloader()))
+    with torch.no_grad():
+        assert any(model.translate(batch["source"], 1))
+        model.evaluate(batch, "test")
+    assert [written.tokens for _, part in model.written for written in part] == [[], [], []]
 
 
 def test_the_rate_is_halved_as_published():
@@ -159,3 +178,19 @@ def test_the_rate_is_halved_as_published():
 def test_a_wrong_choice_is_named():
     with pytest.raises(ValueError, match="loss_per is 'word', not 'token' or 'sentence'"):
         LitRNNsearch(source_vocabulary=9, target_vocabulary=9, loss_per="word")
+    for make in (LitRNNsearch, LitTransformer):  # before the training and not after it, in the test
+        for wrong in (
+            {"beam": 0},
+            {"alpha": -0.1},
+            {"alpha": "x"},
+            {"normalise": "sum"},
+            {"label_smoothing": 1.5},
+            {"label_smoothing": float("nan")},
+            {"dropout": 1.5},
+        ):
+            ((name, value),) = wrong.items()
+            with pytest.raises(ZooError, match=f"{name} is {value!r}"):
+                make(**VOCABULARIES, **wrong)
+    for wrong in ("extra", "d_model", "layers", "key_dim", "attention_dropout"):
+        with pytest.raises(ZooError, match=f"^{wrong} is -1; expected"):
+            LitTransformer(**VOCABULARIES, **{wrong: -1})

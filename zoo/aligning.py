@@ -42,8 +42,10 @@ def align(pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch
     The attention of a step belongs to the word that it wrote or to the one that it read; the network knows which.
 
     Raises:
-        InputError: the sides differ in length.
+        InputError: the sides differ in length, or the network has no attention.
     """
+    if pipe.network.alignment_shift is None:
+        raise InputError("the network has no attention to align words by")
     if len(sources) != len(targets):
         raise InputError(f"{len(sources)} sources and {len(targets)} targets; expected as many")
     links = []

@@ -31,6 +31,9 @@ def average(paths: Sequence[str | Path], output: str | Path | None = None) -> Pa
     """
     if not paths:
         raise AveragingError("there is no checkpoint to average")
+    target = Path(output) if output else Path(paths[-1]).with_name("average.ckpt")
+    if target.is_dir():
+        raise AveragingError(f"{target}: is a folder; expected the name of a file")
     total: dict[str, torch.Tensor] = {}
     for path in map(Path, paths):
         stored = _read(path)
@@ -45,10 +48,9 @@ def average(paths: Sequence[str | Path], output: str | Path | None = None) -> Pa
             else:
                 total[key] = value
     mean = {key: (x / len(paths)).to(state[key].dtype) if x.is_floating_point() else x for key, x in total.items()}
-    path = Path(output) if output else Path(paths[-1]).with_name("average.ckpt")
     averaged = {key: stored[key] for key in KEPT if key in stored} | {"state_dict": mean}
-    AtomicCheckpointIO().save_checkpoint(averaged, str(path))
-    return path
+    AtomicCheckpointIO().save_checkpoint(averaged, str(target))
+    return target
 
 
 def _read(path: Path) -> dict[str, Any]:

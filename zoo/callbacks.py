@@ -97,7 +97,8 @@ class StepSeed(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        step = trainer.global_step * trainer.world_size + trainer.global_rank
+        parts = trainer.accumulate_grad_batches  # of which each has a dropout of its own
+        step = (trainer.global_step * parts + batch_idx % parts) * trainer.world_size + trainer.global_rank
         torch.manual_seed(self.seed * 1_000_003 + step)
 
 

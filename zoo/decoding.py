@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError, check_least
 from zoo.search import (
     BOS,
     EOS,
@@ -73,8 +74,8 @@ def sample(
         options: min_length (0), banned (pad and bos), bos (1), eos (2).
     """
     batch, count, device = sizes(state)
-    if temperature <= 0:
-        raise ValueError(f"temperature is {temperature}, expected more than 0 (greedy is the limit)")
+    if not 0 < temperature < math.inf:
+        raise ZooError(f"temperature is {temperature}; expected a number above 0, of which greedy is the limit")
     if noise is None:
         steps = int(torch.as_tensor(max_length).max()) if batch else 0
         where = generator.device if generator is not None else device
@@ -168,8 +169,8 @@ def beam_search(
     """
     batch, beam, device = sizes(state)
     bounds, stops, early = limits(max_length, min_length, batch, device)
-    if alpha < 0 or coverage < 0 or n_best < 1:
-        raise ValueError(f"alpha is {alpha}, coverage {coverage}, n_best {n_best}; expected at least 0, 0 and 1")
+    check_least(0, alpha=alpha, coverage=coverage)
+    check_least(1, n_best=n_best)
     if coverage and source_mask is None:
         raise ValueError("coverage needs the source_mask")
     table = [length_penalty(i, normalise, alpha) for i in range(1, (stops[-1] if stops else 0) + 1)]

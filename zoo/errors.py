@@ -16,10 +16,24 @@ class UnknownName(ZooError):
     """A model, row or key that does not exist; the message names the nearest right ones."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[str]) -> str:
     """The end of a sentence, as in "; did you mean ram.mnist28_6?"; empty where nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def check_least(least: float, **values: float | None) -> None:
+    """Raises ZooError for what is no number from `least` on, by its name; None is not looked at."""
+    for name, value in values.items():
+        if value is not None and not (isinstance(value, int | float) and value >= least):
+            raise ZooError(f"{name} is {value!r}; expected a number, at least {least}")
+
+
+def check_share(**values: float) -> None:
+    """Raises ZooError for what is no number from 0 to 1, by its name."""
+    for name, value in values.items():
+        if not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise ZooError(f"{name} is {value!r}; expected a number from 0 to 1")
 
 
 @contextmanager

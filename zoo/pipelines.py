@@ -1,5 +1,6 @@
 """From raw inputs (a sentence, a picture) to a result and where the model looked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 class InputError(ZooError):
     """A raw input that the model cannot answer to; the message names it and says why."""
+
+
+def check_text(batch: Sequence[Any], kind: str) -> list[str]:
+    """What a message calls each of the inputs, of a kind such as "sentence"; raises InputError for what is no text."""
+    names = [f"the {kind}"] if len(batch) == 1 else [f"{kind} {i}" for i in range(len(batch))]
+    for name, raw in zip(names, batch, strict=True):
+        if not isinstance(raw, str):
+            raise InputError(f"{name} is {type(raw).__name__}; expected a string")
+        if any("\ud800" <= letter <= "\udfff" for letter in raw):
+            raise InputError(f"{name} holds what is no character (bytes that are not UTF-8, or half a UTF-16 pair)")
+    return names
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from zoo.errors import check_least, check_share
+
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """The learning rate of the optimiser, throughout."""
@@ -11,6 +13,7 @@ def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
 
 def warmup_constant(optimizer: Optimizer, total_steps: int, steps: int) -> LambdaLR:
     """Linearly from 0 to the learning rate of the optimiser in so many steps, then constant; the first step is at 0."""
+    check_least(1, steps=steps)
     return LambdaLR(optimizer, lambda step: min(1.0, step / steps))
 
 
@@ -26,6 +29,8 @@ def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> 
         hold: share of the steps before the first halving; the paper's 8 of 12 epochs are 2/3.
         times: halvings; the paper's 12 epochs have four, after epochs 8, 9, 10 and 11.
     """
+    check_share(hold=hold)
+    check_least(1, times=times)
     first = hold * total_steps
     every = (total_steps - first) / times
     return LambdaLR(optimizer, lambda step: 0.5 ** (0 if step < first else min(times, 1 + int((step - first) / every))))
@@ -39,11 +44,13 @@ def inverse_sqrt(optimizer: Optimizer, total_steps: int, warmup: int = 4000) -> 
     Args:
         warmup: the step, counted from 1, that has the learning rate of the optimiser.
     """
+    check_least(1, warmup=warmup)
     return LambdaLR(optimizer, lambda step: min((step + 1) / warmup, (warmup / (step + 1)) ** 0.5))
 
 
 def warmup_linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> LambdaLR:
     """Linearly from 0 to the learning rate of the optimiser over a share of the steps, then linearly to 0."""
+    check_share(warmup=warmup)
     up = max(1.0, warmup * total_steps)
     return LambdaLR(
         optimizer, lambda step: min((step + 1) / up, max(0.0, total_steps - step) / max(1.0, total_steps - up))

@@ -59,7 +59,7 @@ def alignment_error_rate(found: Iterable[Links], sure: Iterable[Links], possible
         hits += len(a & s) + len(a & (p | s))
         total += len(a) + len(s)
     if not total:
-        raise ValueError("there are no links to compare")
+        raise ZooError("there are no links to compare")
     return 1 - hits / total
 
 
@@ -81,10 +81,15 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
         raise ZooError(f"{path}: cannot be read as gold alignments ({error})") from None
     blocks = any(line.startswith("SENT:") for line in lines)
     corpus: list[tuple[Links, Links]] = []
+    before = None  # the number of the last sentence
     for number, line in enumerate(lines, 1):
         if not blocks or line.startswith("SENT:"):
             corpus.append((set(), set()))
         if line.startswith("SENT:"):
+            said = line.removeprefix("SENT:").strip()
+            if not said.isdecimal() or (before is not None and int(said) != before + 1):
+                raise ZooError(f"{path}, line {number}: {line!r}; expected the sentences one after the other")
+            before = int(said)
             continue
         links = ["{1}{0}{2}".format(*line.split())] if blocks and len(line.split()) == 3 else line.split()
         for link in links:

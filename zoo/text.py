@@ -43,13 +43,16 @@ class Text:
         return [one[::-1] for one in ids] if self.reverse else ids
 
     def words(self, line: str) -> list[str]:
-        """How each id of a line is written, in reading order; an unknown one as it stands in the line."""
+        """How each id of a line is written, in reading order; an unknown one as it stands (and the mark of an end)."""
         (line,) = self._tokenised([line])
         found = self.tokenizer.encode(line, add_special_tokens=False)
-        written = [
-            line[start:end] if i <= UNK else self.tokenizer.id_to_token(i)
-            for i, (start, end) in zip(found.ids, found.offsets, strict=True)
-        ]
+        mark = getattr(self.tokenizer.model, "end_of_word_suffix", None) or ""
+
+        def unknown(start: int, end: int) -> str:
+            return line[start:end] + (mark if not line[end : end + 1].strip() else "")
+
+        parts = zip(found.ids, found.offsets, strict=True)
+        written = [unknown(*place) if i <= UNK else self.tokenizer.id_to_token(i) for i, place in parts]
         return written[::-1] if self.reverse else written
 
     def _tokenised(self, lines: list[str]) -> list[str]:

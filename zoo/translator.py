@@ -13,10 +13,10 @@ from torchmetrics.text import Perplexity
 from zoo import scoring
 from zoo.attention import Attention
 from zoo.decoding import beam_search, greedy
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_least, check_share
 from zoo.module import ZooModule
 from zoo.nn.kernels import cross_entropy
-from zoo.search import BOS, PAD, UNK, Hypothesis
+from zoo.search import BOS, PAD, UNK, Hypothesis, length_penalty
 from zoo.unknown import looked_at
 
 
@@ -71,6 +71,10 @@ class LitTranslator(ZooModule):
     ):
         if loss_per not in ("token", "sentence"):
             raise ZooError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
+        check_share(label_smoothing=label_smoothing)
+        check_least(1, beam=beam)  # here and not in the test, which comes after hours
+        check_least(0, alpha=alpha)
+        length_penalty(1, normalise, alpha)
         super().__init__(self.network_class(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.loss_per, self.label_smoothing = loss_per, label_smoothing
@@ -96,9 +100,12 @@ class LitTranslator(ZooModule):
 
     def _written(self, hypothesis: Hypothesis, words: int) -> Written:
         tokens, weights = hypothesis.tokens, hypothesis.weights
-        if UNK not in tokens or weights is None or not words:
+        if not words:  # an empty line has an empty translation
+            return Written([], [])
+        shift = self.network.alignment_shift
+        if UNK not in tokens or weights is None or shift is None:
             return Written(tokens, [])
-        places = looked_at(weights, len(tokens), words, self.network.alignment_shift)
+        places = looked_at(weights, len(tokens), words, shift)
         return Written(tokens, [place for token, place in zip(tokens, places, strict=True) if token == UNK])
 
     def longest(self, lengths: Tensor) -> Tensor:

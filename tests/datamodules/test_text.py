@@ -266,5 +266,9 @@ def test_what_is_wrong_with_a_file_of_characters_is_told(tmp_path):
     for arguments in ({"stride": 0}, {"stride": 9}, {"parts": [50, 50, 0]}):
         with pytest.raises(ValueError, match=next(iter(arguments))):
             windows(path, **arguments)
+    with pytest.raises(DataError, match="test is 'train', not 'test' or 'val'"):
+        windows(path, test="train")
+    path = text_file(tmp_path)
+    assert windows(path, test="val").text("test") == windows(path).text("val") != windows(path).text("test")
     with pytest.raises(ValueError, match="corpus is 'enwik8'"):
         Characters(corpus="enwik8")

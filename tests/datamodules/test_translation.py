@@ -13,6 +13,7 @@ from datamodules.buckets import Buckets
 from datamodules.files import DataError
 from datamodules.tokens import SPECIALS, UNK, encode, read_tokenizer, train_tokenizer
 from datamodules.translation import Translation
+from zoo.text import Text
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 DE = ["ein Hund läuft .", "zwei Hunde laufen schnell .", "eine Katze schläft .", "der Hund sieht die Katze .", ""]
@@ -100,7 +101,7 @@ def test_reversed_words_and_long_pairs(root):
         for s, t in zip(*(encode(plain.tokenizers[x], y[:4]) for x, y in (("source", DE), ("target", EN))), strict=True)
     ]
     assert len(turned.split("train")) == sum(length <= 12 for length in lengths)
-    with pytest.raises(DataError, match="no training pair has at most 1 tokens"):
+    with pytest.raises(DataError, match="train has no pair of at most 1 tokens"):
         data(root, max_length=1).split("train")
 
 
@@ -132,6 +133,22 @@ def test_unknown_words_are_found_and_replaced(tmp_path, reverse):
     (tmp_path / "dictionary").write_text("Zug\ttrain\nOrlando\n")
     with pytest.raises(DataError, match="dictionary, line 2: expected a source word, a tab and a target word"):
         data(tmp_path, **how, dictionary=str(tmp_path / "dictionary"))
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_an_unknown_letter_keeps_the_end_of_its_word(tmp_path, lowercase):
+    for split in ("train", "val", "test"):
+        for side in ("de", "en"):
+            line = "a dog runs" if split == "train" else "a Ж runs"
+            (tmp_path / f"{split}.{side}").write_text(f"{line}\n" * 3)
+    module = data(tmp_path, pretokenised=True, vocabulary=40, lowercase=lowercase)
+    ids = module.split("test").target.rows(torch.tensor([0]))[0, 1:-1].tolist()
+    (place,) = (i for i, token in enumerate(module.split("test").source[0].tolist()) if token == UNK)
+    expected = "a ж runs" if lowercase else "a Ж runs"
+    assert module.replaced("test", [0], [ids], [[place]]) == [expected]
+    module.save(tmp_path / "tokenizer")
+    text = Text(tmp_path / "tokenizer" / "source.json", "de")
+    assert text.join(text.words("a Ж runs")) == "a Ж runs"
 
 
 def test_a_tokenizer_travels(root, tmp_path):
@@ -205,6 +222,12 @@ def test_what_is_wrong_with_files_is_told(root):
         Translation(corpus="files").spec  # noqa: B018
     with pytest.raises(DataError, match=r"dev\.de: there is no such file, nor with \.gz"):
         data(root, val="dev").split("val")
+    for side in ("de", "en"):
+        (root / f"none.{side}").write_text("")
+    with pytest.raises(DataError, match="none has no pair"):
+        data(root, val="none").split("val")
+    with pytest.raises(DataError, match="give one of batch_tokens and batch_size"):
+        data(root, batch_tokens=None, batch_size=None).train_dataloader()
     (root / "val.de").write_text("one\ntwo\n")
     with pytest.raises(DataError, match=r"val\.de has 2 lines and .*val\.en\.gz has 3"):
         data(root).split("val")
@@ -248,6 +271,9 @@ def test_the_hub_is_asked_for_other_names(monkeypatch):
     module = Translation(corpus="wmt/wmt14", subset="de-en", vocabulary=50)
     assert len(module.split("val")) == 5
     assert sorted(asked) == [("wmt/wmt14", "de-en", "train"), ("wmt/wmt14", "de-en", "validation")]
+
+    with pytest.raises(DataError, match=r"wmt/wmt14: has no language 'cs', but de, en"):
+        Translation(corpus="wmt/wmt14", source="cs").split("val")
 
     def unreachable(name, subset, split):
         raise ConnectionError("no network")

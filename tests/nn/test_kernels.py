@@ -69,7 +69,7 @@ def test_a_seed_fixes_the_mask_and_shapes_are_kept():
         drawn.append(layer(x))
     assert torch.equal(*drawn) and drawn[0].shape == x.shape and not torch.equal(drawn[0], layer(x))
     assert torch.equal(layer.eval()(x), x) and dropout(torch.ones(0, 2), 0.5).shape == (0, 2)
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="expected a number from 0 to 1"):
         Dropout(1.5)
 
 

@@ -57,8 +57,11 @@ def test_what_there_is_not_is_told():
     with pytest.raises(UnknownName, match=r"scope is 'spars'.*did you mean sparse"):
         pattern("spars", 3)
     for name in ("atrous", "sparse"):
-        with pytest.raises(ZooError, match=f"k is 0; {name} self-attention needs at least 1"):
+        with pytest.raises(ZooError, match=f"k is 0; {name} self-attention needs a whole number, at least 1"):
             pattern(name, 3, 0)
+        for k in (1.5, None):
+            with pytest.raises(ZooError, match=f"k is {k}; {name} self-attention needs a whole number"):
+                pattern(name, 3, k)
     with pytest.raises(ZooError, match="k is -1; local"):
         pattern("local", 3, -1)
 

@@ -152,7 +152,10 @@ def test_weights_are_rows_over_what_may_be_looked_at(kind):
 @every_kind
 def test_a_fused_forward_equals_the_one_with_weights(kind):
     made, text = network(kind), symbols(2, 6)
-    torch.testing.assert_close(made.encode(text)[0], made.encode(text, need_weights=True)[0])
+    torch.testing.assert_close(made.encode(text)[0], made.encode(text, looked=range(9))[0])
+    last = made.look(text, block=-1)
+    assert len(last) == 1
+    torch.testing.assert_close(last[0], made.look(text)[-1])
 
 
 @every_kind

@@ -136,6 +136,9 @@ def test_many_texts_at_once_are_as_one_by_one(classify, tmp_path):
         torch.testing.assert_close(alone.attention.weights, result.attention.weights, atol=1e-6, rtol=0)
     path = tmp_path / "review.txt"
     path.write_text(texts[1])
+    many = classify([texts[i % 3] for i in range(70)])  # more than are read together
+    assert [each.label for each in many] == [many[i % 3].label for i in range(70)]
+    assert all(each.attention.weights.untyped_storage().size() == each.attention.weights.nbytes for each in many)
     assert classify.read(str(path)) == texts[1] and classify.read("x" * 5000) == "x" * 5000
     path.write_bytes(b"\xff")
     with pytest.raises(InputError, match="not UTF-8"):
@@ -206,6 +209,8 @@ def test_what_cannot_be_written_is_told(write):
         ({"length": 0}, "length is 0; expected a whole number from 1"),
         ({"count": 1.5}, r"count is 1\.5; expected a whole number"),
         ({"temperature": 0}, "temperature is 0; expected a number above 0"),
+        ({"temperature": float("nan")}, "temperature is nan; expected a number above 0"),
+        ({"seed": "x"}, "seed is 'x'; expected a whole number from 0"),
         ({"top_k": 0}, "top_k is 0; expected a whole number from 1, or null"),
         ({"block": 2}, "block is 2; the network has the blocks 0 to 1"),
     ):
@@ -247,7 +252,7 @@ def test_the_masks_are_drawn(tmp_path, monkeypatch):
     masks.main()
     assert (tmp_path / "masks.png").stat().st_size > 1000
     monkeypatch.setattr("sys.argv", ["masks", str(tmp_path / "masks.png"), "--k", "0"])
-    with pytest.raises(SystemExit, match="k is 0; atrous self-attention needs at least 1"):
+    with pytest.raises(SystemExit, match="k is 0; atrous self-attention needs a whole number, at least 1"):
         masks.main()
     monkeypatch.setattr("sys.argv", ["masks", str(tmp_path / "masks.text")])
     with pytest.raises(SystemExit, match="'text' is not supported"):

@@ -63,8 +63,6 @@ class RNNsearch(nn.Module):
         reverse: whether the data reverses the source words.
     """
 
-    alignment_shift = 0  # the weights of a step belong to the word that it writes
-
     def __init__(
         self,
         source_vocabulary: int,
@@ -84,6 +82,8 @@ class RNNsearch(nn.Module):
         if init not in ("paper", "torch"):
             raise ZooError(f"init is {init!r}, not 'paper' or 'torch'")
         self.readout_state = readout
+        # the weights of a step belong to the word that it writes; the baseline's are where its one vector was read
+        self.alignment_shift = 0 if attention else None
         self.source = nn.Embedding(source_vocabulary, embedding, padding_idx=0)  # E of the source
         self.target = nn.Embedding(target_vocabulary, embedding, padding_idx=0)  # E of the target
         self.forwards = GatedUnit(embedding, hidden)

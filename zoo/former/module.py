@@ -45,7 +45,7 @@ class LitClassifier(ZooModule):
         """The heads of the last block: which word each word looks at."""
         text = batch["text"]
         names = self.trainer.datamodule.pieces(text)
-        return Attention(weights=self.network.look(text, text != PAD)[-1], inputs=names, outputs=names)
+        return Attention(weights=self.network.look(text, text != PAD, -1)[0], inputs=names, outputs=names)
 
 
 class LitGenerator(ZooModule):
@@ -83,4 +83,4 @@ class LitGenerator(ZooModule):
         """The heads of the last block: which symbol each symbol looks at, none of them later."""
         text = batch["text"][:, :-1]
         names = [letters(row) for row in text.tolist()]
-        return Attention(weights=self.network.look(text)[-1], inputs=names, outputs=names)
+        return Attention(weights=self.network.look(text, block=-1)[0], inputs=names, outputs=names)

@@ -3,16 +3,16 @@
 The source is a post with code, and changed over the years; what is exact is said in the README of this room.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, suggest
+from zoo.errors import UnknownName, ZooError, check_least, suggest
 from zoo.nn.kernels import Dropout
-from zoo.nn.multihead import MultiHeadAttention
+from zoo.nn.multihead import MultiHeadAttention, dot_product
 from zoo.nn.position import make_positions
-from zoo.nn.scope import masked_softmax
 from zoo.nn.sparse import check_pattern, pattern
 
 KINDS = ("plain", "narrow", "wide")
@@ -25,12 +25,9 @@ class PlainAttention(nn.Module):
         self, query: Tensor, memory: Tensor, mask: Tensor | None, causal: bool = False, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """As :class:`zoo.nn.multihead.MultiHeadAttention`, with one head."""
-        energies = (query @ memory.mT)[:, None]  # (batch, 1, Q, S)
-        allowed = energies.new_ones((), dtype=torch.bool) if mask is None else mask
-        if causal:
-            allowed = allowed & torch.ones_like(energies[0, 0], dtype=torch.bool).tril()
-        weights = masked_softmax(energies, allowed)
-        return weights[:, 0].to(memory.dtype) @ memory, weights if need_weights else None
+        q, x = query[:, None], memory[:, None]  # one head
+        found, weights = dot_product(q, x, x, mask, causal, need_weights, scale=1.0)
+        return found[:, 0], weights
 
 
 def make_attention(kind: str, dim: int, heads: int) -> nn.Module:
@@ -41,7 +38,7 @@ def make_attention(kind: str, dim: int, heads: int) -> nn.Module:
             head has the full width: maps of dim to heads * dim.
     """
     if kind not in KINDS:
-        raise UnknownName(f"self_attention.kind is {kind!r}, not one of {', '.join(KINDS)}{suggest(str(kind), KINDS)}")
+        raise UnknownName(f"self_attention.kind is {kind!r}, not one of {', '.join(KINDS)}{suggest(kind, KINDS)}")
     if kind == "plain":
         return PlainAttention()
     size = dim if kind == "wide" else None
@@ -110,9 +107,8 @@ class Former(nn.Module):
     ):
         super().__init__()
         if pooling not in ("mean", "max"):
-            raise UnknownName(f"pooling is {pooling!r}, not 'mean' or 'max'{suggest(str(pooling), ('mean', 'max'))}")
-        if depth < 1:
-            raise ZooError(f"depth is {depth}; expected at least 1")
+            raise UnknownName(f"pooling is {pooling!r}, not 'mean' or 'max'{suggest(pooling, ('mean', 'max'))}")
+        check_least(1, dim=dim, depth=depth, hidden=hidden, longest=longest)
         how = {"kind": "narrow", "heads": 8, "scope": "full", "k": 1} | (self_attention or {})
         if extra := how.keys() - {"kind", "heads", "scope", "k"}:
             raise UnknownName(f"self_attention has no {', '.join(sorted(extra))}; it has kind, heads, scope and k")
@@ -142,13 +138,15 @@ class Former(nn.Module):
         allowed = pattern(scope, length, self.k, self.causal, self.symbols.weight.device)
         return (allowed if seen is None else allowed & seen), False
 
-    def encode(self, symbols: Tensor, mask: Tensor | None = None, need_weights: bool = False) -> tuple[Tensor, list]:
-        """What the last block says, (batch, length, dim), and the weights (batch, heads, length, length) of each block.
+    def encode(
+        self, symbols: Tensor, mask: Tensor | None = None, looked: Sequence[int] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What the last block says, (batch, length, dim), and weights of blocks, (batch, heads, length, length) each.
 
         Args:
             symbols: (batch, length) int64.
             mask: (batch, length), True where a symbol is, False for padding; None: no padding.
-            need_weights: else the list holds None.
+            looked: of which blocks, from 0.
         """
         length = symbols.shape[1]
         x = self.symbols(symbols)
@@ -157,13 +155,15 @@ class Former(nn.Module):
         x = self.dropout(x)
         allowed = {scope: self._allowed(scope, length, mask) for scope in dict.fromkeys(self.scopes)}
         weights = []
-        for scope, block in zip(self.scopes, self.blocks, strict=True):
-            x, w = block(x, *allowed[scope], need_weights)
-            weights.append(w)
+        for number, (scope, block) in enumerate(zip(self.scopes, self.blocks, strict=True)):
+            x, w = block(x, *allowed[scope], number in looked)
+            weights += [] if w is None else [w]
         return x, weights
 
     def pool(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mean or maximum over what is not padding, (batch, length, dim) -> (batch, dim); zero where all is."""
+        if not x.shape[1]:
+            raise ZooError("a text without symbols has no class; give it one, such as the unknown word")
         if mask is None:
             return x.mean(1) if self.pooling == "mean" else x.amax(1)
         if self.pooling == "mean":
@@ -176,9 +176,10 @@ class Former(nn.Module):
         x, _ = self.encode(symbols, mask)
         return self.out(x if self.causal else self.pool(x, mask))
 
-    def look(self, symbols: Tensor, mask: Tensor | None = None) -> list[Tensor]:
-        """The weights of each block, (batch, heads, length, length)."""
-        return self.encode(symbols, mask, need_weights=True)[1]
+    def look(self, symbols: Tensor, mask: Tensor | None = None, block: int | None = None) -> list[Tensor]:
+        """The weights of each block, or of one (from 0; negative: from the end): (batch, heads, length, length)."""
+        every = range(len(self.blocks))
+        return self.encode(symbols, mask, every if block is None else [every[block]])[1]
 
     def start(self, prompt: Tensor, length: Tensor, count: int = 1) -> State:
         """Before the first symbol is written: the prompt (batch, width), padded at the end, has `length` (batch,).

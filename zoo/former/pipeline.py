@@ -14,12 +14,13 @@ from torch.nn.utils.rnn import pad_sequence
 from zoo.attention import Attention
 from zoo.decoding import Hypothesis, sample
 from zoo.former.letters import letters
-from zoo.pipelines import InputError, Pipeline, Result
+from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.search import PAD, UNK
 from zoo.text import Text
 
 TOKENS, CLASSES = "text.json", "classes.json"
+TOGETHER = 64  # texts that are classified at once, of like length
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,6 @@ class Texts(Pipeline):
         except OSError:  # a text too long for a file name
             return given
 
-    def _names(self, batch: list[Any]) -> list[str]:
-        """What a message calls each text; refuses what is no text."""
-        names = ["the text"] if len(batch) == 1 else [f"text {i}" for i in range(len(batch))]
-        for name, raw in zip(names, batch, strict=True):
-            if not isinstance(raw, str):
-                raise InputError(f"{name} is {type(raw).__name__}; expected a string")
-            if any("\ud800" <= letter <= "\udfff" for letter in raw):
-                raise InputError(f"{name} holds what is no character (a part of a UTF-16 pair)")
-        return names
-
     def _check_block(self, block: int | None) -> None:
         depth = len(self.network.blocks)
         if block is not None and (not isinstance(block, int) or not -depth <= block < depth):
@@ -93,8 +84,7 @@ class Texts(Pipeline):
 
     def _look(self, block: int | None, symbols: Tensor, mask: Tensor | None = None) -> Tensor:
         """The weights of a block, or of all blocks, one after the other: (batch, heads, length, length)."""
-        seen = self.network.look(symbols, mask)
-        return torch.cat(seen, 1) if block is None else seen[block]
+        return torch.cat(self.network.look(symbols, mask, block), 1)
 
     def _pad(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         """(batch, longest) padded with 0 at the end, and the lengths (batch,)."""
@@ -127,21 +117,33 @@ class Classify(Texts):
             block: whose attention is recorded, from 0; -1 is the last, None all, the heads of the first block first.
         """
         self._check_block(block)
-        rows = self._rows(batch)
+        rows, answers = self._rows(batch), {}
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for start in range(0, len(order), TOGETHER):
+            part = order[start : start + TOGETHER]
+            answers |= zip(part, self._classify([rows[i] for i in part], block), strict=True)
+        return [answers[i] for i in range(len(rows))]
+
+    def _classify(self, rows: list[list[int]], block: int | None) -> list[Classified]:
         text, length = self._pad(rows)
         mask = torch.arange(text.shape[1], device=self.device) < length[:, None]
         probabilities = self.network(text, mask).softmax(-1).tolist()
-        pieces = [self.text.pieces(row) for row in rows]
-        weights = self._look(block, text, mask)
-        attention = Attention(weights=weights, inputs=pieces, outputs=pieces, layers=self._layers(block))
-        return [
-            Classified(attention[i], self.classes[row.index(max(row))], dict(zip(self.classes, row, strict=True)))
-            for i, row in enumerate(probabilities)
-        ]
+        found = []
+        for row, weights, values in zip(rows, self._look(block, text, mask), probabilities, strict=True):
+            pieces, size = [self.text.pieces(row)], len(row)
+            weights = weights[None, :, :size, :size].clone()  # without the padding, which a view would keep
+            found.append(
+                Classified(
+                    attention=Attention(weights=weights, inputs=pieces, outputs=pieces, layers=self._layers(block)),
+                    label=self.classes[values.index(max(values))],
+                    probabilities=dict(zip(self.classes, values, strict=True)),
+                )
+            )
+        return found
 
     def _rows(self, batch: list[Any]) -> list[list[int]]:
         """The tokens of each text, as many as the network was trained to read."""
-        names, longest = self._names(batch), self.config["preprocess"]["max_length"]
+        names, longest = check_text(batch, "text"), self.config["preprocess"]["max_length"]
         rows = self.text.encode(batch)
         for name, row in zip(names, rows, strict=True):
             if not row:
@@ -190,12 +192,14 @@ class Write(Texts):
         for name, value in {"length": length, "count": count}.items():
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number from 1")
-        if not isinstance(temperature, int | float) or temperature <= 0:
+        if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature!r}; expected a number above 0")
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise InputError(f"top_k is {top_k!r}; expected a whole number from 1, or null")
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seed is {seed!r}; expected a whole number from 0")
         self._check_block(block)
-        self._names(batch)
+        check_text(batch, "text")
         rows = [list((raw or "\n").encode()) for raw in batch]
         # a row for each text: what is drawn for it does not depend on the others
         noise = torch.stack(

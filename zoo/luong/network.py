@@ -65,9 +65,10 @@ class StackedLSTM(nn.Module):
     ):
         super().__init__()
         self.input_feeding = input_feeding
-        # with the paper's reversed source the weights belong to the word that is predicted for the location score, to
-        # the one that was read for the others (a footnote); otherwise to the one that is predicted (measured)
-        self.alignment_shift = int(reverse and attention is not None and attention.get("score") != "location")
+        # which word the weights of a step belong to, None without attention. With the paper's reversed source it is the
+        # predicted one for the location score and the one that was read for the others (a footnote). Of sources that
+        # are not reversed the paper does not speak: the predicted one, as most released models of this room show
+        self.alignment_shift = int(reverse and attention.get("score") != "location") if attention else None
         self.source = nn.Embedding(source_vocabulary, embedding, padding_idx=0)
         self.target = nn.Embedding(target_vocabulary, embedding, padding_idx=0)
         fed = hidden if input_feeding else 0

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from zoo.errors import check_share
+
 LEVELS = 2**16  # a mask is drawn as 16-bit numbers
 ROWS = 32  # logits of so many words stay in a CPU's cache
 
@@ -98,15 +100,25 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 class Dropout(nn.Dropout):
     """:class:`torch.nn.Dropout` by :func:`dropout`."""
 
+    def __init__(self, p: float):
+        check_share(dropout=p)
+        super().__init__(p)
+
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
 
 def attend(
-    q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    p: float = 0.0,
+    causal: bool = False,
+    scale: float | None = None,
 ) -> Tensor:
     """:func:`torch.nn.functional.scaled_dot_product_attention`; gradients in bfloat16 a CPU takes in float32."""
     if q.is_cpu and q.dtype == torch.bfloat16 and q.requires_grad:
         with torch.autocast("cpu", enabled=False):
-            return attend(q.float(), keys.float(), values.float(), mask, p, causal).to(q.dtype)
-    return F.scaled_dot_product_attention(q, keys, values, mask, p, causal)
+            return attend(q.float(), keys.float(), values.float(), mask, p, causal, scale).to(q.dtype)
+    return F.scaled_dot_product_attention(q, keys, values, mask, p, causal, scale=scale)

@@ -4,17 +4,16 @@ The symbols are those of arXiv 1706.03762. Keys and values of a memory can be ma
 one position a step.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_least, check_share
 from zoo.nn.kernels import attend, dropout, lower
 from zoo.nn.scope import masked_softmax
 
-SHORT = 48  # inputs up to which the plain way is faster than a kernel where a CPU trains in bfloat16
+SHORT = 48  # inputs up to which explicit weights are faster than a kernel where a CPU trains in bfloat16
 
 
 class Projected(NamedTuple):
@@ -26,6 +25,41 @@ class Projected(NamedTuple):
     def extended(self, more: "Projected") -> "Projected":
         """Both, one after the other: what a decoder has written so far and its next position."""
         return Projected(*(torch.cat(pair, -2) for pair in zip(self, more, strict=True)))
+
+
+def dot_product(
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    need_weights: bool,
+    scale: float,
+    p: float = 0.0,
+) -> tuple[Tensor, Tensor | None]:
+    """softmax(scale * q keys^T) values (eq. 1), of which no query without anything to look at makes anything but zeros.
+
+    Args:
+        q, keys, values: (batch, heads, Q or S, d).
+        mask, causal, need_weights: see :meth:`MultiHeadAttention.forward`.
+        p: of the dropout on the weights.
+
+    Returns:
+        (batch, heads, Q, d), and the weights (batch, heads, Q, S) if they are asked for.
+    """
+    explicit = q.is_cpu and q.dtype == torch.bfloat16 and q.requires_grad and keys.shape[-2] <= SHORT
+    explicit = explicit or need_weights
+    if causal and (mask is not None or explicit):
+        earlier = torch.ones(q.shape[-2], keys.shape[-2], dtype=torch.bool, device=q.device).tril()
+        mask, causal = earlier if mask is None else mask & earlier, False
+    if explicit:
+        energies = q @ keys.mT * scale  # (batch, heads, Q, S)
+        weights = masked_softmax(energies, mask if mask is not None else energies.new_ones((), dtype=torch.bool))
+        return dropout(weights, p).to(values.dtype) @ values, weights if need_weights else None
+    if mask is None:
+        return attend(q, keys, values, None, p, causal, scale), None
+    seen = mask.any(-1, keepdim=True)  # kernels differ in what they make of a row without any True
+    return attend(q, keys, values, mask | ~seen, p, scale=scale).masked_fill(~seen, 0), None
 
 
 class MultiHeadAttention(nn.Module):
@@ -52,8 +86,8 @@ class MultiHeadAttention(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if heads < 1:
-            raise ZooError(f"heads is {heads}; expected at least 1")
+        check_least(1, dim=dim, heads=heads, key_dim=key_dim, value_dim=value_dim)
+        check_share(attention_dropout=dropout)
         if None in (key_dim, value_dim) and dim % heads:
             raise ZooError(f"{heads} heads cannot share {dim} dimensions evenly; say key_dim and value_dim")
         key_dim, value_dim = key_dim or dim // heads, value_dim or dim // heads
@@ -95,22 +129,6 @@ class MultiHeadAttention(nn.Module):
         memory, query = (lower(query),) * 2 if memory is query else (memory, query)
         q = self._split(self.query(query))  # (batch, heads, Q, key_dim)
         keys, values = memory if isinstance(memory, Projected) else self.project(memory)
-        plain = q.is_cpu and q.dtype == torch.bfloat16 and q.requires_grad and keys.shape[-2] <= SHORT
-        plain = plain or need_weights
-        if causal and (mask is not None or plain):
-            earlier = torch.ones(q.shape[-2], keys.shape[-2], dtype=torch.bool, device=q.device).tril()
-            mask, causal = earlier if mask is None else mask & earlier, False
         p = self.dropout if self.training else 0.0
-        weights = None
-        if plain:
-            energies = q @ keys.mT / math.sqrt(q.shape[-1])  # (batch, heads, Q, S)
-            weights = masked_softmax(energies, mask if mask is not None else energies.new_ones((), dtype=torch.bool))
-            found = dropout(weights, p).to(values.dtype) @ values
-        elif mask is None:
-            found = attend(q, keys, values, None, p, causal)
-        else:
-            seen = mask.any(-1, keepdim=True)  # kernels differ in what they make of a row without any True
-            found = attend(q, keys, values, mask | ~seen, p)
-            found = found.masked_fill(~seen, 0)
-        found = found.transpose(1, 2).flatten(2)  # (batch, Q, heads * value_dim)
-        return self.out(found), weights if need_weights else None
+        found, weights = dot_product(q, keys, values, mask, causal, need_weights, q.shape[-1] ** -0.5, p)
+        return self.out(found.transpose(1, 2).flatten(2)), weights  # of (batch, Q, heads * value_dim)

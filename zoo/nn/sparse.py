@@ -43,10 +43,10 @@ PATTERNS = {"full": full, "atrous": atrous, "local": local, "sparse": sparse}
 def check_pattern(name: str, k: int) -> None:
     """Raises a ZooError, one sentence, for a pattern that there is not or a k that it cannot have."""
     if name not in PATTERNS:
-        raise UnknownName(f"scope is {name!r}, not one of {', '.join(PATTERNS)}{suggest(str(name), PATTERNS)}")
+        raise UnknownName(f"scope is {name!r}, not one of {', '.join(PATTERNS)}{suggest(name, PATTERNS)}")
     least = 0 if name in ("full", "local") else 1
-    if k < least:
-        raise ZooError(f"k is {k}; {name} self-attention needs at least {least}")
+    if not isinstance(k, int) or k < least:
+        raise ZooError(f"k is {k!r}; {name} self-attention needs a whole number, at least {least}")
 
 
 def pattern(name: str, length: int, k: int = 1, causal: bool = False, device: torch.device | None = None) -> Tensor:
