@@ -35,6 +35,15 @@ def test_a_room_has_the_same_files_and_a_row_for_every_experiment(slug):
     assert sorted(name for name, row in rows.items() if row["weights"]) == released
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_measured_number_says_how_it_came_about(slug):
+    rows = yaml.safe_load((ROOT / "zoo" / slug / "results.yaml").read_text())
+    for name, row in rows.items():
+        for measured in filter(None, (row.get("ours"), row.get("stand_in"))):
+            missing = {"value", "data", "how", "seeds", "minutes", "machine", "commit", "command"} - measured.keys()
+            assert not missing, f"{slug}.{name} lacks {missing}"
+
+
 def imports(path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -1,0 +1,179 @@
+"""CPU seconds of a training step and of beam search beside Joey NMT 2.3 and torch.nn.Transformer.
+
+Every contender has the same shape and the same batch of random sentences, and runs in a process of its own, in turns;
+the best of all rounds counts. Joey NMT lives in an environment of its own (`pip install joeynmt==2.3.0
+importlib_metadata` and the zoo's version of torch); without it the others are measured. The encoder of Joey NMT's model
+after Luong must be bidirectional, so it is 128 wide each way; the zoo's, as the paper's, reads in one direction.
+
+python scripts/peers.py transformer --joey <environment>/bin/python
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import torch
+
+WORDS, BATCH, BEAM = 8000, 64, 5
+LENGTH = {"transformer": 32, "bahdanau": 25, "luong": 25}  # symbols of source and target
+ROUNDS, STEPS = 3, {"train": 3, "decode": 1}
+CONTENDERS = {
+    "train": ["zoo bf16", "joey fp32", "joey bf16", "torch bf16"],
+    "decode": ["zoo bf16", "zoo fp32", "joey fp32", "joey bf16"],
+}
+RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
+
+
+def sentences(length: int, bos: int, eos: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Source (batch, length) and target (batch, length + 1), the same words for all contenders."""
+    torch.manual_seed(0)
+    source, target = (torch.randint(4, WORDS, (BATCH, length)) for _ in range(2))
+    source[:, -1] = target[:, -1] = eos
+    return source, torch.cat([torch.full((BATCH, 1), bos), target], 1)
+
+
+def training(model: torch.nn.Module, loss: Callable[[], torch.Tensor], half: bool) -> Callable[[], None]:
+    """A function that takes one step."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = loss()
+        found.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step(), optimizer.zero_grad()
+
+    return step
+
+
+def of_zoo(room: str, task: str, half: bool) -> Callable[[], None]:
+    from zoo.bahdanau import LitRNNsearch
+    from zoo.luong import LitStackedLSTM
+    from zoo.memory import keep_freed_memory
+    from zoo.transformer import LitTransformer
+
+    keep_freed_memory()  # as the zoo's commands do
+    make, how = {
+        "transformer": (LitTransformer, {"layers": 3, "d_model": 256, "d_ff": 1024, "heads": 4}),
+        "bahdanau": (LitRNNsearch, {**RECURRENT, "maxout": 256, "attention": {"score": "additive"}, "init": "torch"}),
+        "luong": (LitStackedLSTM, {**RECURRENT, "layers": 1, "attention": {"score": "general"}, "reverse": False}),
+    }[room]
+    model = make(source_vocabulary=WORDS, target_vocabulary=WORDS, normalise="gnmt", alpha=1.0, **how)
+    source, target = sentences(LENGTH[room], bos=1, eos=2)
+    if task == "train":
+        batch = {"source": source, "target": target, "tokens": float(source.numel()), "sentences": float(BATCH)}
+        return training(model.train(), lambda: model.loss(batch)["loss"], half)
+    model.eval().longest = lambda lengths: torch.full_like(lengths, LENGTH[room])
+
+    def decode() -> None:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            model.translate(source, BEAM)
+
+    return decode
+
+
+def of_joey(room: str, task: str, half: bool) -> Callable[[], None]:
+    from joeynmt.batch import Batch
+    from joeynmt.model import build_model
+    from joeynmt.search import search
+    from joeynmt.vocabulary import Vocabulary
+
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "sep_token": None}
+    numbers = {"unk_id": 0, "pad_id": 1, "bos_id": 2, "eos_id": 3, "sep_id": None, "lang_tags": []}
+    words = Vocabulary([f"word{i}" for i in range(WORDS - 4)], SimpleNamespace(**names, **numbers))
+    attends = room == "transformer"
+    embeddings = {"embedding_dim": 256, "scale": attends, "dropout": 0.1 if attends else 0.3, "freeze": False}
+    common = {"embeddings": embeddings, "hidden_size": 256, "dropout": embeddings["dropout"], "freeze": False}
+    if attends:
+        both = {"type": "transformer", "num_layers": 3, "num_heads": 4, "ff_size": 1024, "layer_norm": "post"}
+        encoder = decoder = {**common, **both, "activation": "relu"}
+    else:
+        both = {**common, "type": "recurrent", "num_layers": 1, "rnn_type": "gru" if room == "bahdanau" else "lstm"}
+        size = 256 if room == "bahdanau" else 128
+        encoder = {**both, "bidirectional": True, "hidden_size": size}
+        decoder = {**both, "hidden_dropout": 0.3, "attention": room, "init_hidden": "bridge", "input_feeding": True}
+    config = {
+        "initializer": "xavier_uniform",
+        "init_gain": 1.0,
+        "bias_initializer": "zeros",
+        "tied_embeddings": attends,
+    }
+    config |= {"embed_initializer": "xavier_uniform", "embed_init_gain": 1.0, "tied_softmax": attends}
+    model = build_model({**config, "encoder": encoder, "decoder": decoder}, words, words)
+    model.loss_function = ("crossentropy", 0.1)
+    source, target = sentences(LENGTH[room], bos=2, eos=3)
+    lengths = {"src_length": torch.full((BATCH,), LENGTH[room]), "indices": torch.arange(BATCH)}
+    places = {"src_prompt_mask": None, "trg_prompt_mask": None, "device": torch.device("cpu")}
+    numbers = {"pad_index": 1, "eos_index": 3, "is_train": task == "train"}
+    batch = Batch(src=source, trg=target, **lengths, **places, **numbers)
+    if task == "train":
+        return training(model.train(), lambda: model(return_type="loss", **vars(batch))[0] / batch.ntokens, half)
+    autocast = {"device_type": "cpu", "dtype": torch.bfloat16, "enabled": half}
+    how = {"max_output_length": LENGTH[room], "beam_size": BEAM, "beam_alpha": 1.0, "autocast": autocast}
+    model.eval()
+    return lambda: search(model=model, batch=batch, **how)
+
+
+def of_torch(room: str, task: str, half: bool) -> Callable[[], None]:
+    embed = torch.nn.Embedding(WORDS, 256, padding_idx=0)
+    stacks = torch.nn.Transformer(256, 4, 3, 3, 1024, 0.1, batch_first=True)
+    places = torch.randn(LENGTH[room], 256)
+    source, target = sentences(LENGTH[room], bos=1, eos=2)
+    causal = torch.nn.Transformer.generate_square_subsequent_mask(LENGTH[room])
+    padding = {"src_key_padding_mask": source == 0, "memory_key_padding_mask": source == 0}
+
+    def loss() -> torch.Tensor:
+        read, fed = (embed(ids) * 16 + places for ids in (source, target[:, :-1]))
+        logits = stacks(read, fed, tgt_mask=causal, tgt_is_causal=True, **padding) @ embed.weight.T
+        labels = target[:, 1:].flatten()
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels, label_smoothing=0.1)
+
+    return training(torch.nn.ModuleList([embed, stacks]).train(), loss, half)
+
+
+def child(room: str, task: str, name: str) -> None:
+    """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
+    torch.set_num_threads(1)
+    made, precision = name.split()
+    step = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}[made](room, task, precision == "bf16")
+    step(), step()
+    began = time.process_time()
+    for _ in range(STEPS[task]):
+        step()
+    print((time.process_time() - began) / STEPS[task])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("room", choices=LENGTH)
+    parser.add_argument("--task", choices=STEPS, help="default: both")
+    parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.contender:
+        return child(given.room, given.task, given.contender)
+    for task in [given.task] if given.task else STEPS:
+        names = [name for name in CONTENDERS[task] if given.joey or not name.startswith("joey")]
+        names = [name for name in names if given.room == "transformer" or not name.startswith("torch")]
+        best = dict.fromkeys(names, float("inf"))
+        for name in names * ROUNDS:
+            python = given.joey if name.startswith("joey") else sys.executable
+            command = [python, __file__, given.room, "--task", task, "--contender", name]
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, capture_output=True, text=True, env=env)
+            if done.returncode:
+                best.pop(name, None)
+                print(f"{task}, {name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            elif name in best:
+                best[name] = min(best[name], float(done.stdout.splitlines()[-1]))
+        for name, seconds in best.items():
+            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[names[0]]:6.2f} x {names[0]}", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
