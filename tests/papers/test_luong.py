@@ -163,7 +163,7 @@ def test_gradients_reach_every_parameter(attention):
 
 @pytest.mark.parametrize(
     ("attention", "reverse", "shift"),
-    [(GENERAL, True, 1), (GENERAL, False, 0), ({"score": "location", "scope": "global"}, True, 0), (None, True, 0)],
+    [(GENERAL, True, 1), (GENERAL, False, 0), ({"score": "location", "scope": "global"}, True, 0), (None, True, None)],
 )
 def test_which_step_aligns_a_word(attention, reverse, shift):
     """The paper's footnote, for its reversed source alone."""
