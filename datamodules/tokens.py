@@ -11,6 +11,7 @@ from datamodules.files import DataError, read_file
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ["<pad>", "<s>", "</s>", "<unk>"]
 KINDS = ("bpe", "words")
+END = "</w>"  # of a word, where BPE is of words with spaces between
 LINES = 10_000  # that are made ids at a time
 
 

@@ -13,7 +13,7 @@ from datamodules.files import DataError, check_counts
 from datamodules.moses import detokenise, tokenise
 from datamodules.parallel import Pairs, read_dictionary, read_pairs
 from datamodules.sentences import Bucketed, Sentences, Side
-from datamodules.tokens import BOS, EOS, PAD, UNK, encode, join, read_tokenizer, surface, train_tokenizer
+from datamodules.tokens import BOS, END, EOS, PAD, UNK, encode, join, read_tokenizer, surface, train_tokenizer
 
 SIDES = ("source", "target")
 
@@ -202,11 +202,17 @@ class Translation(Sentences):
         source, target = self.tokenizers.values()
         sources, lines = self.sources(split, index), []
         for line, row, places in zip(self._tokenised(sources, "source"), ids, looked, strict=True):
-            words = surface(source, line.lower() if self.lowercase else line)
+            words = surface(source, line)
             words = words[::-1] if self.reverse else words
-            found = (self.dictionary.get(words[place], words[place]) for place in places)
+            found = (self._copied(words[place]) for place in places)
             lines.append(join(target, [next(found, "<unk>") if i == UNK else target.id_to_token(i) for i in row]))
         return detokenise(lines, self.languages["target"]) if self.moses else lines
+
+    def _copied(self, written: str) -> str:
+        """What stands for an unknown word whose source is written so, perhaps with the mark of a word's end."""
+        word = written.removesuffix(END)
+        other = self.dictionary.get(word, word.lower() if self.lowercase else word)
+        return other + written[len(word) :]
 
     def pieces(self, ids: Tensor, side: str) -> list[list[str]]:
         """The tokens of each row of ids (batch, length), without padding."""

@@ -27,6 +27,8 @@ def main() -> None:
     try:
         if given.output and not Path(given.output).absolute().parent.is_dir():
             raise ZooError(f"{given.output}: there is no such folder")
+        if given.output and Path(given.output).is_dir():
+            raise ZooError(f"{given.output}: is a folder; expected the name of a file")
         pipe = pipeline(given.name)
         if not isinstance(pipe, Translate):
             raise InputError(f"{given.name} does not translate")

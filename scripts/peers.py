@@ -154,6 +154,8 @@ def main() -> None:
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.joey and not os.access(given.joey, os.X_OK):
+        sys.exit(f"{given.joey}: there is no such Python")
     if given.contender:
         return child(given.room, given.task, given.contender)
     for task in [given.task] if given.task else STEPS:
@@ -161,17 +163,21 @@ def main() -> None:
         names = [name for name in names if given.room == "transformer" or not name.startswith("torch")]
         best = dict.fromkeys(names, float("inf"))
         for name in names * ROUNDS:
+            if name not in best:
+                continue
             python = given.joey if name.startswith("joey") else sys.executable
             command = [python, __file__, given.room, "--task", task, "--contender", name]
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(command, capture_output=True, text=True, env=env)
             if done.returncode:
-                best.pop(name, None)
-                print(f"{task}, {name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-            elif name in best:
+                del best[name]
+                said = done.stderr.strip() or f"ended with exit code {done.returncode}"
+                print(f"{task}, {name}: {said.splitlines()[-1]}", file=sys.stderr)
+            else:
                 best[name] = min(best[name], float(done.stdout.splitlines()[-1]))
         for name, seconds in best.items():
-            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[names[0]]:6.2f} x {names[0]}", flush=True)
+            first = next(iter(best))
+            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}", flush=True)
     return None
 
 

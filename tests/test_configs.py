@@ -82,6 +82,10 @@ def test_every_option_of_every_group_composes(group, composed):
         assert composed(f"{group}={path.stem}") is not None
 
 
+def test_finished_weights_of_characters_can_be_measured_on_validation(composed):
+    assert composed("experiment=former/debian_characters", "data.test=val", config="evaluate").data.test == "val"
+
+
 def test_a_baseline_takes_attention_and_others_do_without(composed):
     found = composed("experiment=bahdanau/debian_de_en_no_attention", "attention=dot")
     assert found.model.attention.score == "dot"

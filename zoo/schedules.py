@@ -32,7 +32,7 @@ def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> 
     check_share(hold=hold)
     check_least(1, times=times)
     first = hold * total_steps
-    every = (total_steps - first) / times
+    every = max(total_steps - first, 1) / times  # with hold 1 nothing is halved but after the end
     return LambdaLR(optimizer, lambda step: 0.5 ** (0 if step < first else min(times, 1 + int((step - first) / every))))
 
 

@@ -146,6 +146,8 @@ def test_an_unknown_letter_keeps_the_end_of_its_word(tmp_path, lowercase):
     (place,) = (i for i, token in enumerate(module.split("test").source[0].tolist()) if token == UNK)
     expected = "a ж runs" if lowercase else "a Ж runs"
     assert module.replaced("test", [0], [ids], [[place]]) == [expected]
+    module.dictionary = {"Ж": "zh"}
+    assert module.replaced("test", [0], [ids], [[place]]) == ["a zh runs"]
     module.save(tmp_path / "tokenizer")
     text = Text(tmp_path / "tokenizer" / "source.json", "de")
     assert text.join(text.words("a Ж runs")) == "a Ж runs"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, check_least, suggest
-from zoo.nn.kernels import Dropout
+from zoo.nn.kernels import Dropout, lower
 from zoo.nn.multihead import MultiHeadAttention, dot_product
 from zoo.nn.position import make_positions
 from zoo.nn.sparse import check_pattern, pattern
@@ -25,6 +25,7 @@ class PlainAttention(nn.Module):
         self, query: Tensor, memory: Tensor, mask: Tensor | None, causal: bool = False, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """As :class:`zoo.nn.multihead.MultiHeadAttention`, with one head."""
+        memory, query = (lower(query),) * 2 if memory is query else (lower(memory), lower(query))
         q, x = query[:, None], memory[:, None]  # one head
         found, weights = dot_product(q, x, x, mask, causal, need_weights, scale=1.0)
         return found[:, 0], weights
