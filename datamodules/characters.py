@@ -97,8 +97,7 @@ class Characters(ByTicket):
         if not 1 <= self.stride <= context:
             raise DataError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")
         self.corpus, self.root, self.bytes, self.parts = corpus, root, size, parts
-        self.context, self.windows, self.val_bytes = context, windows, val_bytes
-        self.tested = test
+        self.context, self.windows, self.val_bytes, self.test_split = context, windows, val_bytes, test
         self.batch_size, self.eval_batch_size, self.seed, self.limit = batch_size, eval_batch_size, seed, limit
         self._tensors: dict[str, Tensor] = {}
         self._starts: tuple[int, Tensor] | None = None
@@ -110,7 +109,7 @@ class Characters(ByTicket):
 
     def text(self, split: str) -> bytes:
         """The text of a split."""
-        split = self.tested if split == "test" else split
+        split = self.test_split if split == "test" else split
         if self.corpus == "debian":
             found = descriptions(self.root)[split]
         else:

@@ -36,9 +36,9 @@ def train_tokenizer(
         trainer = trainers.WordLevelTrainer(vocab_size=size + 4, show_progress=False)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     elif pretokenised:
-        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix=END))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
+        tokenizer.decoder = decoders.BPEDecoder(suffix=END)
     else:
         tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -46,11 +46,11 @@ def train_tokenizer(
         )
         tokenizer.decoder = decoders.Metaspace()
     if kind == "bpe":
-        mark = {"end_of_word_suffix": "</w>"} if pretokenised else {}
+        mark = {"end_of_word_suffix": END} if pretokenised else {}
         if pretokenised:
             # the library numbers letters that end a word as it meets them, in an order that is new in every process
             last = {word[-1:] for line in lines for word in normalizer.normalize_str(line).split(" ")} - {""}
-            special = [*SPECIALS, *sorted(letter + "</w>" for letter in last)]
+            special = [*SPECIALS, *sorted(letter + END for letter in last)]
         trainer = trainers.BpeTrainer(vocab_size=size + 4, special_tokens=special, show_progress=False, **mark)
     tokenizer.normalizer = normalizer
     tokenizer.train_from_iterator(lines, trainer)

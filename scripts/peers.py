@@ -51,6 +51,7 @@ def training(model: torch.nn.Module, loss: Callable[[], torch.Tensor], half: boo
 
 
 def of_zoo(room: str, task: str, half: bool) -> Callable[[], None]:
+    """A step, or a beam search, of a room; half: in bfloat16."""
     from zoo.bahdanau import LitRNNsearch
     from zoo.luong import LitStackedLSTM
     from zoo.memory import keep_freed_memory
@@ -77,6 +78,7 @@ def of_zoo(room: str, task: str, half: bool) -> Callable[[], None]:
 
 
 def of_joey(room: str, task: str, half: bool) -> Callable[[], None]:
+    """The same of Joey NMT's model of that kind."""
     from joeynmt.batch import Batch
     from joeynmt.model import build_model
     from joeynmt.search import search
@@ -96,14 +98,9 @@ def of_joey(room: str, task: str, half: bool) -> Callable[[], None]:
         size = 256 if room == "bahdanau" else 128
         encoder = {**both, "bidirectional": True, "hidden_size": size}
         decoder = {**both, "hidden_dropout": 0.3, "attention": room, "init_hidden": "bridge", "input_feeding": True}
-    config = {
-        "initializer": "xavier_uniform",
-        "init_gain": 1.0,
-        "bias_initializer": "zeros",
-        "tied_embeddings": attends,
-    }
-    config |= {"embed_initializer": "xavier_uniform", "embed_init_gain": 1.0, "tied_softmax": attends}
-    model = build_model({**config, "encoder": encoder, "decoder": decoder}, words, words)
+    start = {"initializer": "xavier_uniform", "embed_initializer": "xavier_uniform", "bias_initializer": "zeros"}
+    gains, tied = {"init_gain": 1.0, "embed_init_gain": 1.0}, {"tied_embeddings": attends, "tied_softmax": attends}
+    model = build_model({**start, **gains, **tied, "encoder": encoder, "decoder": decoder}, words, words)
     model.loss_function = ("crossentropy", 0.1)
     source, target = sentences(LENGTH[room], bos=2, eos=3)
     lengths = {"src_length": torch.full((BATCH,), LENGTH[room]), "indices": torch.arange(BATCH)}
@@ -119,6 +116,7 @@ def of_joey(room: str, task: str, half: bool) -> Callable[[], None]:
 
 
 def of_torch(room: str, task: str, half: bool) -> Callable[[], None]:
+    """A step of torch.nn.Transformer; it cannot decode with a cache."""
     embed = torch.nn.Embedding(WORDS, 256, padding_idx=0)
     stacks = torch.nn.Transformer(256, 4, 3, 3, 1024, 0.1, batch_first=True)
     places = torch.randn(LENGTH[room], 256)
@@ -147,6 +145,28 @@ def child(room: str, task: str, name: str) -> None:
     print((time.process_time() - began) / STEPS[task])
 
 
+def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
+    """The best CPU seconds of each contender that runs."""
+    best = {
+        name: float("inf")
+        for name in CONTENDERS[task]
+        if (joey or not name.startswith("joey")) and (room == "transformer" or not name.startswith("torch"))
+    }
+    for _ in range(ROUNDS):
+        for name in list(best):
+            python = joey if name.startswith("joey") else sys.executable
+            command = [python, __file__, room, "--task", task, "--contender", name]
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, capture_output=True, text=True, env=env)
+            if done.returncode:
+                del best[name]
+                said = done.stderr.strip() or f"ended with exit code {done.returncode}"
+                print(f"{task}, {name}: {said.splitlines()[-1]}", file=sys.stderr)
+            else:
+                best[name] = min(best[name], float(done.stdout.splitlines()[-1]))
+    return best
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("room", choices=LENGTH)
@@ -157,28 +177,13 @@ def main() -> None:
     if given.joey and not os.access(given.joey, os.X_OK):
         sys.exit(f"{given.joey}: there is no such Python")
     if given.contender:
-        return child(given.room, given.task, given.contender)
+        child(given.room, given.task, given.contender)
+        return
     for task in [given.task] if given.task else STEPS:
-        names = [name for name in CONTENDERS[task] if given.joey or not name.startswith("joey")]
-        names = [name for name in names if given.room == "transformer" or not name.startswith("torch")]
-        best = dict.fromkeys(names, float("inf"))
-        for name in names * ROUNDS:
-            if name not in best:
-                continue
-            python = given.joey if name.startswith("joey") else sys.executable
-            command = [python, __file__, given.room, "--task", task, "--contender", name]
-            env = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, capture_output=True, text=True, env=env)
-            if done.returncode:
-                del best[name]
-                said = done.stderr.strip() or f"ended with exit code {done.returncode}"
-                print(f"{task}, {name}: {said.splitlines()[-1]}", file=sys.stderr)
-            else:
-                best[name] = min(best[name], float(done.stdout.splitlines()[-1]))
+        best = compare(given.room, task, given.joey)
+        first = next(iter(best), None)
         for name, seconds in best.items():
-            first = next(iter(best))
             print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}", flush=True)
-    return None
 
 
 if __name__ == "__main__":

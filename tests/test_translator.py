@@ -181,6 +181,9 @@ def test_a_wrong_choice_is_named():
     for make in (LitRNNsearch, LitTransformer):  # before the training and not after it, in the test
         for wrong in (
             {"beam": 0},
+            {"beam": 2.5},
+            {"beam": None},
+            {"alpha": None},
             {"alpha": -0.1},
             {"alpha": "x"},
             {"normalise": "sum"},
@@ -192,5 +195,6 @@ def test_a_wrong_choice_is_named():
             with pytest.raises(ZooError, match=f"{name} is {value!r}"):
                 make(**VOCABULARIES, **wrong)
     for wrong in ("extra", "d_model", "layers", "key_dim", "attention_dropout"):
-        with pytest.raises(ZooError, match=f"^{wrong} is -1; expected"):
-            LitTransformer(**VOCABULARIES, **{wrong: -1})
+        for value in (-1, 1.5):
+            with pytest.raises(ZooError, match=f"{wrong} is {value}; expected"):
+                LitTransformer(**VOCABULARIES, **{wrong: value})

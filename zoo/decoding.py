@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, check_least
+from zoo.errors import ZooError, check_least, check_whole
 from zoo.search import (
     BOS,
     EOS,
@@ -170,7 +170,7 @@ def beam_search(
     batch, beam, device = sizes(state)
     bounds, stops, early = limits(max_length, min_length, batch, device)
     check_least(0, alpha=alpha, coverage=coverage)
-    check_least(1, n_best=n_best)
+    check_whole(1, n_best=n_best)
     if coverage and source_mask is None:
         raise ValueError("coverage needs the source_mask")
     table = [length_penalty(i, normalise, alpha) for i in range(1, (stops[-1] if stops else 0) + 1)]

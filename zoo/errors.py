@@ -1,6 +1,7 @@
 """What a user can put right is answered in one sentence; names that do not exist, with the nearest that do."""
 
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,11 +23,18 @@ def suggest(name: object, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def check_least(least: float, **values: float | None) -> None:
-    """Raises ZooError for what is no number from `least` on, by its name; None is not looked at."""
+def check_least(least: float, **values: float) -> None:
+    """Raises ZooError for what is no finite number from `least` on, by its name."""
     for name, value in values.items():
-        if value is not None and not (isinstance(value, int | float) and value >= least):
+        if not (isinstance(value, int | float) and least <= value < math.inf):
             raise ZooError(f"{name} is {value!r}; expected a number, at least {least}")
+
+
+def check_whole(least: int, **values: int) -> None:
+    """Raises ZooError for what is no whole number from `least` on, by its name."""
+    for name, value in values.items():
+        if not (isinstance(value, int) and value >= least):
+            raise ZooError(f"{name} is {value!r}; expected a whole number, at least {least}")
 
 
 def check_share(**values: float) -> None:

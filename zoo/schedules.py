@@ -3,7 +3,7 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from zoo.errors import check_least, check_share
+from zoo.errors import check_least, check_share, check_whole
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
@@ -30,7 +30,7 @@ def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> 
         times: halvings; the paper's 12 epochs have four, after epochs 8, 9, 10 and 11.
     """
     check_share(hold=hold)
-    check_least(1, times=times)
+    check_whole(1, times=times)
     first = hold * total_steps
     every = max(total_steps - first, 1) / times  # with hold 1 nothing is halved but after the end
     return LambdaLR(optimizer, lambda step: 0.5 ** (0 if step < first else min(times, 1 + int((step - first) / every))))

@@ -1,7 +1,7 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,6 @@ class Translate(Pipeline):
         alpha: float = 1.0,
         coverage: float = 0.0,
         copy_unknown: bool = True,
-        dictionary: Mapping[str, str] | None = None,
     ) -> list[Translated]:
         """One translation for each sentence.
 
@@ -88,27 +87,19 @@ class Translate(Pipeline):
             n_best: how many translations to give.
             normalise, alpha, coverage: of the score of a hypothesis; see :func:`zoo.decoding.beam_search`.
             copy_unknown: whether unknown words are replaced by the source word that they are aligned with.
-            dictionary: what is written instead of a source word that would be copied.
         """
         search = {"n_best": n_best, "normalise": normalise, "alpha": alpha, "coverage": coverage}
-        return self.translate(batch, beam, search, (dictionary or {}) if copy_unknown else None, self.record)
+        return self.translate(batch, beam, search, copy_unknown, self.record)
 
     def translate(
         self,
         batch: list[Any],
         beam: int,
         search: dict[str, Any],
-        unknown: Mapping[str, str] | None,
+        copy_unknown: bool,
         record: Callable[[Hypothesis, list[int]], Attention],
     ) -> list[Translated]:
-        """What :meth:`answer` gives.
-
-        Args:
-            unknown: the dictionary for unknown words, which may be empty; None leaves them as they are.
-            record: says where the network looked, of a hypothesis and a source with eos.
-        """
-        if unknown is not None and not isinstance(unknown, Mapping):
-            raise InputError(f"dictionary is {type(unknown).__name__}; expected source words with their translations")
+        """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
         for name, value in {"beam": beam, "n_best": search["n_best"]}.items():
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; expected a whole number from 1")
@@ -139,10 +130,10 @@ class Translate(Pipeline):
                 best, *others = hypotheses if ids[i] else [empty]
                 answers[i] = Translated(
                     attention=record(best, [*ids[i], EOS]),
-                    text=self._text(best, batch[i], unknown),
+                    text=self._text(best, batch[i], copy_unknown),
                     tokens=self.target.pieces(best.tokens),
                     log_probability=best.log_prob,
-                    others=[self._text(other, batch[i], unknown) for other in others],
+                    others=[self._text(other, batch[i], copy_unknown) for other in others],
                 )
         return [answers[i] for i in range(len(ids))]
 
@@ -163,11 +154,11 @@ class Translate(Pipeline):
         """Where the network looks while it is made to write a target that begins with bos: (batch, T, S)."""
         return self.network(source, mask, target)[1]
 
-    def _text(self, hypothesis: Hypothesis, raw: str, unknown: Mapping[str, str] | None) -> str:
+    def _text(self, hypothesis: Hypothesis, raw: str, copy: bool) -> str:
         pieces = self.target.pieces(hypothesis.tokens)
         shift = self.network.alignment_shift
-        if unknown is not None and shift is not None and UNK in hypothesis.tokens:
-            pieces = replace_unknown(pieces, hypothesis.weights, self.source.words(raw), unknown, shift)
+        if copy and shift is not None and UNK in hypothesis.tokens:
+            pieces = replace_unknown(pieces, hypothesis.weights, self.source.words(raw), shift=shift)
         return self.target.join(pieces)
 
     def read(self, given: str) -> Any:

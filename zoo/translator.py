@@ -13,7 +13,7 @@ from torchmetrics.text import Perplexity
 from zoo import scoring
 from zoo.attention import Attention
 from zoo.decoding import beam_search, greedy
-from zoo.errors import ZooError, check_least, check_share
+from zoo.errors import ZooError, check_least, check_share, check_whole
 from zoo.module import ZooModule
 from zoo.nn.kernels import cross_entropy
 from zoo.search import BOS, PAD, UNK, Hypothesis, length_penalty
@@ -72,7 +72,7 @@ class LitTranslator(ZooModule):
         if loss_per not in ("token", "sentence"):
             raise ZooError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
         check_share(label_smoothing=label_smoothing)
-        check_least(1, beam=beam)  # here and not in the test, which comes after hours
+        check_whole(1, beam=beam)  # here and not in the test, which comes after hours
         check_least(0, alpha=alpha)
         length_penalty(1, normalise, alpha)
         super().__init__(self.network_class(**network), optimizer, schedule)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_least, suggest
+from zoo.errors import UnknownName, ZooError, check_whole, suggest
 from zoo.nn.kernels import Dropout, lower
 from zoo.nn.multihead import MultiHeadAttention, dot_product
 from zoo.nn.position import make_positions
@@ -109,7 +109,9 @@ class Former(nn.Module):
         super().__init__()
         if pooling not in ("mean", "max"):
             raise UnknownName(f"pooling is {pooling!r}, not 'mean' or 'max'{suggest(pooling, ('mean', 'max'))}")
-        check_least(1, dim=dim, depth=depth, hidden=hidden, longest=longest)
+        check_whole(1, dim=dim)
+        hidden = 4 * dim if hidden is None else hidden
+        check_whole(1, depth=depth, hidden=hidden, longest=longest)
         how = {"kind": "narrow", "heads": 8, "scope": "full", "k": 1} | (self_attention or {})
         if extra := how.keys() - {"kind", "heads", "scope", "k"}:
             raise UnknownName(f"self_attention has no {', '.join(sorted(extra))}; it has kind, heads, scope and k")
@@ -122,9 +124,7 @@ class Former(nn.Module):
         self.scopes = [scopes[layer % len(scopes)] for layer in range(depth)]
         self.symbols = nn.Embedding(vocabulary, dim)
         self.positions = None if positions == "none" else make_positions(positions, dim, longest)
-        self.blocks = nn.ModuleList(
-            Block(dim, hidden or 4 * dim, dropout, how["kind"], how["heads"]) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(dim, hidden, dropout, how["kind"], how["heads"]) for _ in range(depth))
         self.out = nn.Linear(dim, vocabulary if num_classes is None else num_classes)
         self.dropout = Dropout(dropout)
         nn.init.normal_(self.symbols.weight, std=std)

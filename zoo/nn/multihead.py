@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError, check_least, check_share
+from zoo.errors import ZooError, check_share, check_whole
 from zoo.nn.kernels import attend, dropout, lower
 from zoo.nn.scope import masked_softmax
 
@@ -86,11 +86,12 @@ class MultiHeadAttention(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_least(1, dim=dim, heads=heads, key_dim=key_dim, value_dim=value_dim)
+        check_whole(1, dim=dim, heads=heads)
         check_share(attention_dropout=dropout)
         if None in (key_dim, value_dim) and dim % heads:
             raise ZooError(f"{heads} heads cannot share {dim} dimensions evenly; say key_dim and value_dim")
-        key_dim, value_dim = key_dim or dim // heads, value_dim or dim // heads
+        key_dim, value_dim = (dim // heads if size is None else size for size in (key_dim, value_dim))
+        check_whole(1, key_dim=key_dim, value_dim=value_dim)
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(dim, heads * key_dim, bias=bias)  # W^Q of all heads
         self.key = nn.Linear(dim, heads * key_dim, bias=bias)  # W^K

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo import bracketing
-from zoo.errors import check_least
+from zoo.errors import check_whole
 from zoo.transformer.network import Transformer
 from zoo.translator import Lines, LitTranslator
 
@@ -30,7 +30,7 @@ class LitTransformer(LitTranslator):
         **others: Any,
     ):
         super().__init__(label_smoothing=label_smoothing, beam=beam, normalise=normalise, alpha=alpha, **others)
-        check_least(0, extra=extra)
+        check_whole(0, extra=extra)
         self.extra = extra
 
     def longest(self, lengths: Tensor) -> Tensor:

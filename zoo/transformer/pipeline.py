@@ -1,6 +1,5 @@
 """Sentences in, translations out, and where each head of each layer looked."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,7 +25,6 @@ class TranslateByHeads(Translate):
         alpha: float = 0.6,
         coverage: float = 0.0,
         copy_unknown: bool = True,
-        dictionary: Mapping[str, str] | None = None,
         attention: str = "cross",
     ) -> list[Translated]:
         """As in :class:`zoo.translation.Translate`, with the search of the paper.
@@ -39,8 +37,7 @@ class TranslateByHeads(Translate):
             known = ", ".join(Looked._fields)
             raise UnknownName(f"attention is {attention!r}, not one of {known}{suggest(attention, Looked._fields)}")
         search = {"n_best": n_best, "normalise": normalise, "alpha": alpha, "coverage": coverage}
-        unknown = (dictionary or {}) if copy_unknown else None
-        return self.translate(batch, beam, search, unknown, partial(self.record, attention=attention))
+        return self.translate(batch, beam, search, copy_unknown, partial(self.record, attention=attention))
 
     def longest(self, lengths: Tensor) -> Tensor:
         return self.network.at_most(lengths + 50)
