@@ -23,7 +23,7 @@ lint: .venv/dev  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-results: .venv/train  ## write the tables of the READMEs and the heads of the experiments from zoo/*/results.yaml
+results: .venv/train  ## write the tables of the READMEs and the heads of the experiments from zoo/models/*/results.yaml
 	$(BIN)/python scripts/results.py
 
 clean:  ## remove the environment

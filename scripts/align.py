@@ -8,11 +8,11 @@ import json
 import sys
 from pathlib import Path
 
-from zoo.aligning import align
 from zoo.errors import ZooError
 from zoo.pipelines import InputError, pipeline
-from zoo.scoring import alignment_error_rate, read_alignments
-from zoo.translation import Translate
+from zoo.text.aligning import align
+from zoo.text.scoring import alignment_error_rate, read_alignments
+from zoo.text.translation import Translate
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("name", help="<slug>.<row>, or a released folder")
     parser.add_argument("source", help="file with one tokenised sentence a line")
     parser.add_argument("target", help="its translation, line by line")
-    parser.add_argument("--gold", help="file of gold alignments; see zoo.scoring.read_alignments")
+    parser.add_argument("--gold", help="file of gold alignments; see zoo.text.scoring.read_alignments")
     parser.add_argument("--first", type=int, default=0, help="the number of a sentence's first word in the gold file")
     parser.add_argument("--output", help="file for the links as source-target pairs; default: print them")
     given = parser.parse_args()

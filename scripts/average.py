@@ -6,8 +6,8 @@ python scripts/average.py runs/transformer/wmt14_en_de_base/<time>/checkpoints/s
 import argparse
 import sys
 
-from zoo.averaging import average
 from zoo.errors import ZooError
+from zoo.training.averaging import average
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from zoo.errors import ZooError, in_one_sentence
-from zoo.folders import register
-from zoo.former.baselines import NGrams, bag_of_words, majority
+from zoo.models.former.baselines import NGrams, bag_of_words, majority
+from zoo.training.folders import register
 
 
 def measure(data) -> dict[str, float]:

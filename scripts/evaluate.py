@@ -1,6 +1,6 @@
 """Recomputes a row's test metrics: python scripts/evaluate.py name=ram.mnist28_7 (or ckpt=<path>) [key=value ...]"""
 
-from zoo.cli import evaluate
+from zoo.commands.cli import evaluate
 
 if __name__ == "__main__":
     evaluate()

@@ -6,8 +6,8 @@ size, and is kept only if its outputs are those of the network.
 
 import sys
 
+from zoo.commands.exporting import export, parse
 from zoo.errors import ZooError
-from zoo.exporting import export, parse
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 
 from zoo.errors import ZooError
+from zoo.looking.plots import save
 from zoo.nn.sparse import PATTERNS, pattern
-from zoo.plots import save
 
 INK, FAINT = "#0072B2", "#DDDDDD"  # the blue of Okabe and Ito's colours
 

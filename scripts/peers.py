@@ -52,10 +52,10 @@ def training(model: torch.nn.Module, loss: Callable[[], torch.Tensor], half: boo
 
 def of_zoo(room: str, task: str, half: bool) -> Callable[[], None]:
     """A step, or a beam search, of a room; half: in bfloat16."""
-    from zoo.bahdanau import LitRNNsearch
-    from zoo.luong import LitStackedLSTM
-    from zoo.memory import keep_freed_memory
-    from zoo.transformer import LitTransformer
+    from zoo.models.bahdanau import LitRNNsearch
+    from zoo.models.luong import LitStackedLSTM
+    from zoo.models.transformer import LitTransformer
+    from zoo.training.memory import keep_freed_memory
 
     keep_freed_memory()  # as the zoo's commands do
     make, how = {

@@ -8,8 +8,8 @@ import sys
 
 from matplotlib.figure import Figure
 
+from zoo.looking.plots import save
 from zoo.nn.position import Sinusoidal
-from zoo.plots import save
 
 
 def positions(length: int = 100, dim: int = 128) -> Figure:

@@ -7,8 +7,9 @@ import argparse
 import json
 import sys
 
+from zoo.commands.releasing import release_checkpoint
 from zoo.errors import ZooError
-from zoo.release import DTYPES, release_checkpoint
+from zoo.release import DTYPES
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ckpt", help="a checkpoint of a run folder")
     parser.add_argument("name", help="<slug>.<row>")
-    parser.add_argument("--folder", help="to write; default: zoo/<slug>/weights/<row>")
+    parser.add_argument("--folder", help="to write; default: zoo/models/<slug>/weights/<row>")
     parser.add_argument("--dtype", default="float32", choices=DTYPES)
     parser.add_argument("--metric", dest="metrics", type=number, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--data", help="name of the data set that the metrics were measured on")

@@ -1,4 +1,4 @@
-"""Writes the results tables of the READMEs, and the first lines of the experiments, from zoo/<slug>/results.yaml.
+"""Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml.
 
 Usage: python scripts/results.py
 """
@@ -14,7 +14,7 @@ TABLE = re.compile(r"(<!-- results (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def read(slug: str) -> dict[str, dict]:
     """The rows of a room in the order of its results.yaml."""
-    return yaml.safe_load((ROOT / "zoo" / slug / "results.yaml").read_text())
+    return yaml.safe_load((ROOT / "zoo/models" / slug / "results.yaml").read_text())
 
 
 def paper_says(row: dict, metric: str | None = None) -> str:
@@ -87,8 +87,8 @@ def rendered(path: Path) -> str:
 
 def files() -> list[Path]:
     """All files that quote results."""
-    slugs = [path.parent.name for path in sorted((ROOT / "zoo").glob("*/results.yaml"))]
-    readmes = [ROOT / "README.md", *(ROOT / "zoo" / slug / "README.md" for slug in slugs)]
+    slugs = [path.parent.name for path in sorted((ROOT / "zoo/models").glob("*/results.yaml"))]
+    readmes = [ROOT / "README.md", *(ROOT / "zoo/models" / slug / "README.md" for slug in slugs)]
     experiments = [ROOT / "conf" / "experiment" / slug / f"{row}.yaml" for slug in slugs for row in read(slug)]
     return [path for path in readmes + experiments if path.exists()]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.attention import Attention
-from zoo.ram.network import RAM
+from zoo.looking.attention import Attention
+from zoo.models.ram.network import RAM
 
 
 def texts() -> Attention:

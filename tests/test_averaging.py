@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from tests.conftest import command
-from zoo import running
-from zoo.averaging import AveragingError, average
-from zoo.release import release_checkpoint
-from zoo.transformer import LitTransformer
+from zoo.commands import evaluating
+from zoo.commands.releasing import release_checkpoint
+from zoo.models.transformer import LitTransformer
+from zoo.training import running
+from zoo.training.averaging import AveragingError, average
 
 SIZES = {"source_vocabulary": 9, "target_vocabulary": 9, "layers": 1, "d_model": 8, "d_ff": 8, "heads": 2}
 
@@ -99,5 +100,5 @@ def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(composed, 
     done = command("average", *map(str, kept))
     assert "the mean of 3 checkpoints" in done.stdout
     average_of = f"ckpt={folder}/average.ckpt"
-    running.evaluate(composed(*small[:1], "data.limit=40", average_of, "logger=none", config="evaluate"))
+    evaluating.evaluate(composed(*small[:1], "data.limit=40", average_of, "logger=none", config="evaluate"))
     assert json.loads((tmp_path / "run/metrics.json").read_text())["test/bleu"] >= 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.bracketing import Bracketing, read, score
+from zoo.text.bracketing import Bracketing, read, score
 
 GOLD = "(S (NP DT NN )NP , (VP VBD (PRT RP )PRT (PP IN (NP NN )NP )PP )VP . )S"  # 8 words, 6 brackets
 HIDDEN = "(S (NP XX XX )NP XX (VP XX (PRT XX )PRT (PP XX (NP XX )NP )PP )VP XX )S"

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from zoo.callbacks import AtomicCheckpointIO, NonFiniteLoss, Progress, SaveOnSigterm, StepSeed, StopOnNonFinite
+from zoo.training.callbacks import AtomicCheckpointIO, NonFiniteLoss, Progress, SaveOnSigterm, StepSeed, StopOnNonFinite
 
 BATCHES = 4  # an epoch
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from zoo import running
+from zoo.training import running
 
 EXPERIMENTS = sorted(
     str(path.relative_to(ROOT / "conf/experiment").with_suffix(""))

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-import zoo.decoding
-from zoo.decoding import beam_search, ensemble, greedy, sample
+import zoo.text.decoding
 from zoo.nn.random import uniform
-from zoo.search import History, best_words, tree_map
-from zoo.unknown import replace_unknown
+from zoo.text.decoding import beam_search, ensemble, greedy, sample
+from zoo.text.search import History, best_words, tree_map
+from zoo.text.unknown import replace_unknown
 
 PAD, BOS, EOS, UNK = range(4)
 PLACES = 101  # rows of the toy's table
@@ -275,7 +275,7 @@ def test_when_sentences_are_dropped_changes_nothing(monkeypatch, every, normalis
             self.every = every
 
     *expected, batches = all_ways()
-    monkeypatch.setattr(zoo.decoding, "History", Rarely)
+    monkeypatch.setattr(zoo.text.decoding, "History", Rarely)
     *found, rarely = all_ways()
     for one, other in zip(expected, found, strict=True):
         same(one, other)

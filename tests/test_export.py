@@ -6,10 +6,11 @@ import torch
 
 import zoo
 from tests.conftest import command
-from zoo import exporting, release
+from zoo import release
+from zoo.commands import exporting
+from zoo.commands.exporting import ExportError, difference, export, parse
 from zoo.errors import UnknownName, ZooError
-from zoo.exporting import ExportError, difference, export, parse
-from zoo.ram import RAM
+from zoo.models.ram import RAM
 from zoo.release import WeightsError
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from zoo.attention import Attention
-from zoo.figures import Figures, first
-from zoo.ram.module import LitRAM
+from zoo.looking.attention import Attention
+from zoo.looking.figures import Figures, first
+from zoo.models.ram.module import LitRAM
 
 
 class Noisy(LitRAM):

@@ -26,7 +26,8 @@ def test_a_wheel_works_from_a_folder_with_a_conf_of_its_own(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
     # as the console script does: the folder it is called from is not on the path
     program = (
-        "import sys; sys.path = [p for p in sys.path if p]; import zoo.cli; print(zoo.cli.__file__); zoo.cli.train()"
+        "import sys; sys.path = [p for p in sys.path if p]; from zoo.commands import cli; "
+        "print(cli.__file__); cli.train()"
     )
     arguments = ["debug=fast", "logger=none", "trainer.enable_progress_bar=false", f"runs={tmp_path}/runs"]
     done = subprocess.run(

@@ -6,7 +6,7 @@ import pytest
 from pytorch_lightning.loggers import CSVLogger
 
 from tests.conftest import command, last_json
-from zoo.loggers import guard
+from zoo.training.loggers import guard
 
 
 class Broken(CSVLogger):

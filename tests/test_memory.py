@@ -8,7 +8,7 @@ import pytest
 # page faults of 20 blocks of 64 MB, each freed before the next, after as many: none, or all pages every time
 COUNT = """
 import resource, sys, torch
-from zoo.memory import keep_freed_memory
+from zoo.training.memory import keep_freed_memory
 if sys.argv[1] == "keep": assert keep_freed_memory()
 for _ in range(20): torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from zoo.module import ZooModule
+from zoo.training.module import ZooModule
 
 
 class Line(ZooModule):

@@ -8,7 +8,7 @@ import yaml
 
 from tests.conftest import ROOT
 
-SLUGS = sorted(path.parent.name for path in (ROOT / "zoo").glob("*/network.py"))
+SLUGS = sorted(path.parent.name for path in (ROOT / "zoo/models").glob("*/network.py"))
 
 
 def test_the_five_lists_are_equal():
@@ -20,13 +20,13 @@ def test_the_five_lists_are_equal():
     assert sorted(path.name for path in (ROOT / "conf/experiment").iterdir()) == SLUGS
     tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests/papers").glob("test_*.py")}
     assert sorted(t for t in tests if t in SLUGS) == SLUGS
-    linked = re.findall(r"\]\(zoo/(\w+)/README\.md\)", (ROOT / "README.md").read_text())
+    linked = re.findall(r"\]\(zoo/models/(\w+)/README\.md\)", (ROOT / "README.md").read_text())
     assert sorted(set(linked)) == SLUGS
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_room_has_the_same_files_and_a_row_for_every_experiment(slug):
-    room = ROOT / "zoo" / slug
+    room = ROOT / "zoo/models" / slug
     for name in ("__init__.py", "network.py", "module.py", "README.md", "results.yaml"):
         assert (room / name).exists(), f"{room / name} is missing"
     rows = yaml.safe_load((room / "results.yaml").read_text())
@@ -37,7 +37,7 @@ def test_a_room_has_the_same_files_and_a_row_for_every_experiment(slug):
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_measured_number_says_how_it_came_about(slug):
-    rows = yaml.safe_load((ROOT / "zoo" / slug / "results.yaml").read_text())
+    rows = yaml.safe_load((ROOT / "zoo/models" / slug / "results.yaml").read_text())
     for name, row in rows.items():
         for measured in filter(None, (row.get("ours"), row.get("stand_in"))):
             missing = {"value", "data", "how", "seeds", "minutes", "machine", "commit", "command"} - measured.keys()
@@ -59,15 +59,15 @@ def test_zoo_and_datamodules_do_not_import_each_other():
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_room_imports_no_other_room_and_its_network_no_trainer(slug):
-    others = {f"zoo.{other}" for other in SLUGS if other != slug}
-    for path in (ROOT / "zoo" / slug).rglob("*.py"):
-        assert not any(".".join(name.split(".")[:2]) in others for name in imports(path)), path
+    others = {f"zoo.models.{other}" for other in SLUGS if other != slug}
+    for path in (ROOT / "zoo/models" / slug).rglob("*.py"):
+        assert not any(".".join(name.split(".")[:3]) in others for name in imports(path)), path
     banned = {"pytorch_lightning", "hydra", "omegaconf", "wandb"}
-    assert not {name.split(".")[0] for name in imports(ROOT / "zoo" / slug / "network.py")} & banned
+    assert not {name.split(".")[0] for name in imports(ROOT / "zoo/models" / slug / "network.py")} & banned
 
 
 def test_files_are_small():
     for folder in ("zoo", "datamodules", "scripts"):
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= 400, f"{path} holds more than one idea"
-    assert len((ROOT / "zoo/module.py").read_text().splitlines()) <= 150
+    assert len((ROOT / "zoo/training/module.py").read_text().splitlines()) <= 150

@@ -24,9 +24,9 @@ class RowAttention(nn.Module):
 '''
 MODULE = """
 import torch.nn.functional as F
-from zoo.metrics import ErrorRate
-from zoo.module import ZooModule
-from zoo.row_attention.network import RowAttention
+from zoo.training.metrics import ErrorRate
+from zoo.training.module import ZooModule
+from zoo.models.row_attention.network import RowAttention
 
 class LitRowAttention(ZooModule):
     monitor = "val/error"
@@ -44,11 +44,11 @@ class LitRowAttention(ZooModule):
         return {"error": metric}
 """
 PLACES = {
-    "zoo/row_attention/__init__.py": "from zoo.row_attention.network import RowAttention as NETWORK\n",
-    "zoo/row_attention/network.py": NETWORK,
-    "zoo/row_attention/module.py": MODULE,
-    "zoo/row_attention/results.yaml": "tiny: {paper: null, ours: null, status: not run, weights: null}\n",
-    "conf/model/row_attention.yaml": "_target_: zoo.row_attention.module.LitRowAttention\n_recursive_: false\n"
+    "zoo/models/row_attention/__init__.py": "from zoo.models.row_attention.network import RowAttention as NETWORK\n",
+    "zoo/models/row_attention/network.py": NETWORK,
+    "zoo/models/row_attention/module.py": MODULE,
+    "zoo/models/row_attention/results.yaml": "tiny: {paper: null, ours: null, status: not run, weights: null}\n",
+    "conf/model/row_attention.yaml": "_target_: zoo.models.row_attention.module.LitRowAttention\n_recursive_: false\n"
     "_convert_: all\nwidth: 28\n",
     "conf/experiment/row_attention/tiny.yaml": "# @package _global_\ndefaults:\n  - override /model: row_attention\n",
 }

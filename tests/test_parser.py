@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules.trees import Trees, hide_tags
+from zoo.models.transformer import LitParser, TranslateByHeads
 from zoo.release import WeightsError
-from zoo.transformer import LitParser, TranslateByHeads
 
 BANK = """
 ( (S (NP-SBJ (DT the) (NN cat)) (VP (VBZ sleeps)) (. .)))

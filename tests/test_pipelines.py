@@ -14,10 +14,10 @@ from torch import nn
 import zoo
 from tests.conftest import command, last_json
 from zoo import release
-from zoo.attention import Attention
-from zoo.pictures import Picture, PictureError, black_ground, fit, read_picture
+from zoo.looking.attention import Attention
+from zoo.looking.pictures import Picture, PictureError, black_ground, fit, read_picture
+from zoo.models.ram import RAM, Glimpses
 from zoo.pipelines import InputError, Pipeline, Result
-from zoo.ram import RAM, Glimpses
 
 CONFIG = {"num_glimpses": 3, "hidden": 8}
 
@@ -312,7 +312,7 @@ class TestPredict:
         assert Image.open(tmp_path / "p.png").size[0] > 100
 
     def test_several_inputs_and_options(self, tmp_path, capsys, composed):
-        from zoo.predicting import predict
+        from zoo.commands.predicting import predict
 
         for name in ("a", "b"):
             Image.fromarray(digit()).save(tmp_path / f"{name}.png")
@@ -340,7 +340,7 @@ class TestPredict:
         ],
     )
     def test_errors_are_one_sentence(self, overrides, sentence, tmp_path, capsys):
-        from zoo.predicting import predict
+        from zoo.commands.predicting import predict
 
         with pytest.raises(SystemExit) as stop:
             predict(self.config(*(each.replace("WEIGHTS", saved(tmp_path, 28)) for each in overrides)))
@@ -355,7 +355,7 @@ class TestPredict:
     def test_paths_and_sentences_need_no_quotes(self):
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
-        from zoo.predicting import literal
+        from zoo.commands.predicting import literal
 
         for path in ("a b.png", "a (1).png", "it's.png", "a=b.png", "a,b.png", "plain.png", "{x}.png", "1", *SENTENCES):
             (override,) = OverridesParser.create().parse_overrides(literal([f"input={path}"]))

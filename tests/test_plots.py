@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from PIL import Image
 
-from zoo.attention import Attention
-from zoo.plots import alignment_matrix, glimpse_path, head_lines, heat_maps, plot
+from zoo.looking.attention import Attention
+from zoo.looking.plots import alignment_matrix, glimpse_path, head_lines, heat_maps, plot
 
 
 def alignment(outputs: int = 2, inputs: int = 3, heads: int = 1) -> Attention:

@@ -14,7 +14,7 @@ from zoo.release import WeightsError
 
 INIT = '''
 """A toy paper."""
-from zoo.toy.network import Toy
+from zoo.models.toy.network import Toy
 from zoo.pipelines import Pipeline
 NETWORK, PIPELINE = Toy, Pipeline
 '''
@@ -44,19 +44,19 @@ def toy(tmp_path, monkeypatch):
     (folder / "__init__.py").write_text(INIT)
     (folder / "network.py").write_text(NETWORK)
     (folder / "results.yaml").write_text(yaml.safe_dump(ROWS))
-    monkeypatch.setattr(zoo, "__path__", [*zoo.__path__, str(tmp_path)])
+    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
     network = registry.room("toy").NETWORK(width=4)
     release.save(
         network, folder / "weights" / "small_4", name="toy.small_4", config={"width": 4}, metrics={"error": 1.0}
     )
     yield network
-    for name in [name for name in sys.modules if name.split(".")[:2] == ["zoo", "toy"]]:
+    for name in [name for name in sys.modules if name.split(".")[:3] == ["zoo", "models", "toy"]]:
         del sys.modules[name]
-    del zoo.toy
+    del zoo.models.toy
 
 
 def test_the_public_names():
-    assert set(zoo.__all__) == {"list_models", "create_model", "pipeline", "model_card", "__version__"}
+    assert set(zoo.__all__) == {"Attention", "list_models", "create_model", "pipeline", "model_card", "__version__"}
     assert zoo.__version__[0].isdigit()
 
 
@@ -163,10 +163,10 @@ folder = release.save(network, sys.argv[1], name="ram.mnist28_2", config=config,
 zoo.create_model(folder), zoo.pipeline(folder), zoo.list_models()
 loaded = {name.split(".")[0] for name in sys.modules}
 assert not loaded & {"hydra", "omegaconf", "pytorch_lightning", "datamodules", "wandb", "matplotlib"}, loaded
-from zoo.ram import LitRAM
+from zoo.models.ram import LitRAM
 assert "pytorch_lightning" in sys.modules and LitRAM.__name__ == "LitRAM"
 try:
-    zoo.ram.LitRAMM
+    zoo.models.ram.LitRAMM
 except AttributeError as error:
     print(error)
 """

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from zoo import release
+from zoo.commands.releasing import release_checkpoint
 from zoo.errors import UnknownName
-from zoo.ram import RAM
+from zoo.models.ram import RAM
 from zoo.release import WeightsError
 
 CONFIG = {"num_glimpses": 2, "hidden": 8}
@@ -258,7 +259,7 @@ class TestReleaseCheckpoint:
         """What a training of LitRAM leaves: a checkpoint, and the run's config in the folder above."""
         import pytorch_lightning as pl
 
-        from zoo.ram import LitRAM
+        from zoo.models.ram import LitRAM
 
         run = tmp_path / "run"
         (run / ".hydra").mkdir(parents=True)
@@ -272,7 +273,7 @@ class TestReleaseCheckpoint:
 
     def test_the_network_comes_out(self, ckpt, tmp_path):
         path, module = ckpt
-        folder = release.release_checkpoint(
+        folder = release_checkpoint(
             path,
             "ram.mnist28_3",
             folder=tmp_path / "w",
@@ -294,7 +295,7 @@ class TestReleaseCheckpoint:
 
     def test_it_goes_to_the_room(self, ckpt, tmp_path, monkeypatch):
         monkeypatch.setattr("zoo.registry.weights_folder", lambda slug, row: tmp_path / slug / row)
-        assert release.release_checkpoint(ckpt[0], "ram.mnist28_3") == tmp_path / "ram" / "mnist28_3"
+        assert release_checkpoint(ckpt[0], "ram.mnist28_3") == tmp_path / "ram" / "mnist28_3"
 
     def test_the_script(self, ckpt, tmp_path):
         from tests.conftest import command
@@ -310,10 +311,10 @@ class TestReleaseCheckpoint:
     def test_what_is_no_checkpoint(self, ckpt, tmp_path):
         path = ckpt[0]
         with pytest.raises(WeightsError, match="no such checkpoint"):
-            release.release_checkpoint(tmp_path / "none.ckpt", "ram.mnist28_3")
+            release_checkpoint(tmp_path / "none.ckpt", "ram.mnist28_3")
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(WeightsError, match=r"best\.ckpt: truncated") as caught:
-            release.release_checkpoint(path, "ram.mnist28_3")
+            release_checkpoint(path, "ram.mnist28_3")
         assert "\n" not in str(caught.value)
 
     def test_a_pickle_is_not_run(self, tmp_path):
@@ -323,10 +324,10 @@ class TestReleaseCheckpoint:
 
         torch.save({"state_dict": {}, "hyper_parameters": Evil()}, tmp_path / "evil.ckpt")
         with pytest.raises(WeightsError):
-            release.release_checkpoint(tmp_path / "evil.ckpt", "ram.mnist28_3")
+            release_checkpoint(tmp_path / "evil.ckpt", "ram.mnist28_3")
         assert not (tmp_path / "owned").exists()
 
     def test_a_run_without_config_must_say_what_the_pipeline_needs(self, ckpt, tmp_path):
         (tmp_path / "run/.hydra/config.yaml").unlink()
         with pytest.raises(WeightsError, match=r"config\.yaml: not there"):
-            release.release_checkpoint(ckpt[0], "ram.mnist28_3", folder=tmp_path / "w")
+            release_checkpoint(ckpt[0], "ram.mnist28_3", folder=tmp_path / "w")

@@ -7,11 +7,11 @@ import yaml
 
 import zoo
 from tests.conftest import ROOT
-from zoo import running
+from zoo.commands import evaluating
 
 RELEASED = [
     (f"{path.parent.name}.{name}", row["ours"].get("released", row["ours"]["value"]))  # one seed of a mean
-    for path in sorted((ROOT / "zoo").glob("*/results.yaml"))
+    for path in sorted((ROOT / "zoo/models").glob("*/results.yaml"))
     for name, row in yaml.safe_load(path.read_text()).items()
     if row["weights"]
 ]
@@ -26,7 +26,7 @@ def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_pa
         pytest.skip("the data may not be part of the project")
     if "test_starts" in cfg.model:
         cfg.model.test_starts = 1
-    running.evaluate(cfg)
+    evaluating.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     if "test/error" in metrics:
         slack = 0.1 if name.startswith("former.") else 0.02  # another processor: 2 of 10,000 digits, 3 of 3,000 texts
@@ -39,6 +39,7 @@ def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_pa
 
 def test_folders_of_weights_are_small():
     sizes = {
-        folder: sum(path.stat().st_size for path in folder.rglob("*")) for folder in (ROOT / "zoo").glob("*/weights/*/")
+        folder: sum(path.stat().st_size for path in folder.rglob("*"))
+        for folder in (ROOT / "zoo/models").glob("*/weights/*/")
     }
     assert max(sizes.values()) <= 16 * 2**20 and sum(sizes.values()) <= 96 * 2**20

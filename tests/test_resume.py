@@ -12,8 +12,8 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from tests.conftest import ROOT
-from zoo import running
-from zoo.folders import run_folder
+from zoo.training import running
+from zoo.training.folders import run_folder
 
 SMALL = (
     "experiment=ram/mnist28_2",

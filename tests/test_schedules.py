@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.errors import ZooError
-from zoo.schedules import halving, inverse_sqrt, warmup_constant, warmup_linear
+from zoo.training.schedules import halving, inverse_sqrt, warmup_constant, warmup_linear
 
 
 @pytest.mark.parametrize(("d_model", "warmup"), [(512, 40), (1024, 7), (128, 1)])

@@ -3,8 +3,8 @@
 import pytest
 import sacrebleu
 
-from zoo import scoring
 from zoo.errors import ZooError
+from zoo.text import scoring
 
 REFERENCES = ["the dog runs fast today .", "a cat sleeps on the mat .", "it rains ."]
 HYPOTHESES = ["the dog runs fast now .", "a cat sleeps on a mat .", "it rains ."]

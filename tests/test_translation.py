@@ -9,15 +9,15 @@ import zoo
 from datamodules.translation import Translation
 from tests.conftest import command, last_json
 from zoo import release
-from zoo.aligning import align, split_words
-from zoo.bahdanau import RNNsearch
+from zoo.commands.evaluating import check_fit
 from zoo.errors import UnknownName, ZooError
-from zoo.luong import StackedLSTM
+from zoo.models.bahdanau import RNNsearch
+from zoo.models.luong import StackedLSTM
+from zoo.models.transformer import Transformer
 from zoo.pipelines import InputError
 from zoo.release import WeightsError
-from zoo.running import check_fit
-from zoo.text import with_eos
-from zoo.transformer import Transformer
+from zoo.text.aligning import align, split_words
+from zoo.text.codec import with_eos
 
 SIZES = {"embedding": 8, "hidden": 8}
 NETWORKS = {
@@ -118,7 +118,7 @@ def test_alignment_does_not_depend_on_what_came_before(folder):
 
 
 def test_many_at_once_are_as_one_by_one(folder, monkeypatch):
-    monkeypatch.setattr("zoo.translation.TOGETHER", 3)
+    monkeypatch.setattr("zoo.text.translation.TOGETHER", 3)
     pipe = zoo.pipeline(folder)
     lines = ["Werkzeuge", "", "Eine Bibliothek für Entwickler und andere Leute", "語 語"]
     together = pipe(lines, beam=3)

@@ -8,13 +8,13 @@ import torch
 
 from datamodules.translation import Translation
 from tests.conftest import command
-from zoo.bahdanau import LitRNNsearch
 from zoo.errors import ZooError
-from zoo.luong import LitStackedLSTM
-from zoo.schedules import halving
-from zoo.search import UNK, Hypothesis
-from zoo.transformer import LitTransformer
-from zoo.translator import Lines
+from zoo.models.bahdanau import LitRNNsearch
+from zoo.models.luong import LitStackedLSTM
+from zoo.models.transformer import LitTransformer
+from zoo.text.search import UNK, Hypothesis
+from zoo.text.translator import Lines
+from zoo.training.schedules import halving
 
 SIZES = {"embedding": 32, "hidden": 32}
 VOCABULARIES = {"source_vocabulary": 9, "target_vocabulary": 9}

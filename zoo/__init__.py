@@ -2,10 +2,11 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from zoo.looking.attention import Attention
 from zoo.pipelines import pipeline
 from zoo.registry import create_model, list_models, model_card
 
-__all__ = ["__version__", "create_model", "list_models", "model_card", "pipeline"]
+__all__ = ["Attention", "__version__", "create_model", "list_models", "model_card", "pipeline"]
 
 
 def __getattr__(name: str) -> str:

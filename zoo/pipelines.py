@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention
 from zoo.errors import ZooError
+from zoo.looking.attention import Attention
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ class Result:
         Args:
             lines: of weights over words: lines between the words, a colour for each head, and not matrices.
         """
-        from zoo.plots import plot  # matplotlib takes a second to import
+        from zoo.looking.plots import plot  # matplotlib takes a second to import
 
         return plot(self.attention, path, title=self.title, lines=lines)
 

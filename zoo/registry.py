@@ -1,4 +1,4 @@
-"""Names to models: a slug is a room, a folder of this package, and ``slug.row`` is a row of its results.yaml."""
+"""Names to models: a slug is a room, a folder of zoo.models, and ``slug.row`` is a row of its results.yaml."""
 
 import os
 from fnmatch import fnmatchcase
@@ -10,16 +10,15 @@ from typing import Any
 import yaml
 from torch import nn
 
-import zoo
-from zoo import release
+from zoo import models, release
 from zoo.errors import UnknownName, suggest
 from zoo.release import WeightsError
 
 
 def rooms() -> dict[str, Path]:
-    """Slug to folder of every room; a folder appended to ``zoo.__path__`` may hold rooms too."""
+    """Slug to folder of every room; a folder appended to ``zoo.models.__path__`` may hold rooms too."""
     found = {}
-    for place in zoo.__path__:
+    for place in models.__path__:
         for folder in sorted(Path(place).glob("*/")):
             is_package = (folder / "__init__.py").exists() and (folder / "network.py").exists()
             if is_package or (folder / "results.yaml").exists():
@@ -30,7 +29,7 @@ def rooms() -> dict[str, Path]:
 def room(slug: str) -> ModuleType:
     """The package of a room: it exports NETWORK and PIPELINE, the classes of its network and its pipeline."""
     _folder(slug)
-    return import_module(f"zoo.{slug}")
+    return import_module(f"zoo.models.{slug}")
 
 
 def rows(slug: str) -> dict[str, dict[str, Any]]:

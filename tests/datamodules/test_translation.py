@@ -13,7 +13,7 @@ from datamodules.buckets import Buckets
 from datamodules.files import DataError
 from datamodules.tokens import SPECIALS, UNK, encode, read_tokenizer, train_tokenizer
 from datamodules.translation import Translation
-from zoo.text import Text
+from zoo.text.codec import Text
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 DE = ["ein Hund läuft .", "zwei Hunde laufen schnell .", "eine Katze schläft .", "der Hund sieht die Katze .", ""]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datamodules.files import DataError
 from datamodules.trees import Trees, find, hide_tags, read_trees
-from zoo import bracketing
+from zoo.text import bracketing
 
 BANK = """
 ( (S

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.bahdanau import RNNsearch
-from zoo.luong import StackedLSTM
+from zoo.models.bahdanau import RNNsearch
+from zoo.models.luong import StackedLSTM
 from zoo.nn.gated import GatedUnit
 from zoo.nn.lstm import LSTM
 from zoo.nn.shared import Linear, loop, share
@@ -80,9 +80,9 @@ def test_the_networks_have_the_gradients_of_autograd(network, attention, monkeyp
         return {name: each.grad.clone() for name, each in net.named_parameters() if each.grad is not None}
 
     quick = gradients()
-    for module in ("zoo.bahdanau.network", "zoo.luong.network", "zoo.nn.lstm"):
+    for module in ("zoo.models.bahdanau.network", "zoo.models.luong.network", "zoo.nn.lstm"):
         monkeypatch.setattr(f"{module}.loop", lambda *modules: nullcontext())
-    for module in ("zoo.bahdanau.network", "zoo.luong.network"):
+    for module in ("zoo.models.bahdanau.network", "zoo.models.luong.network"):
         monkeypatch.setattr(f"{module}.share", lambda transposed: transposed.mT)
     torch.testing.assert_close(quick, gradients())
 

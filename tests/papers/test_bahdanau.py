@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.bahdanau.network import GatedUnit, RNNsearch, scan
+from zoo.models.bahdanau.network import GatedUnit, RNNsearch, scan
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "maxout": 4}
 ADDITIVE = {"score": "additive", "scope": "global"}

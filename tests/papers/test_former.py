@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.decoding import greedy
 from zoo.errors import UnknownName, ZooError
-from zoo.former.baselines import NGrams, bag_of_words, majority
-from zoo.former.letters import letters
-from zoo.former.network import Former, PlainAttention
-from zoo.metrics import BitsPerSymbol
+from zoo.models.former.baselines import NGrams, bag_of_words, majority
+from zoo.models.former.letters import letters
+from zoo.models.former.network import Former, PlainAttention
 from zoo.nn.sparse import pattern
+from zoo.text.decoding import greedy
+from zoo.training.metrics import BitsPerSymbol
 
 relaxed = settings(deadline=None, max_examples=30, derandomize=True)
 SMALL = {"vocabulary": 11, "dim": 8, "depth": 2, "longest": 9}

@@ -9,11 +9,14 @@ import torch
 import zoo
 from datamodules.text import TextClasses
 from tests.conftest import last_json
-from zoo import exporting, release, running
+from zoo import release
+from zoo.commands import evaluating, exporting
+from zoo.commands.releasing import release_checkpoint
 from zoo.errors import ZooError
-from zoo.former import Classify, Former, LitClassifier, LitGenerator, Write
+from zoo.models.former import Classify, Former, LitClassifier, LitGenerator, Write
 from zoo.pipelines import InputError
 from zoo.release import WeightsError
+from zoo.training import running
 
 SIZES = {"dim": 8, "depth": 2, "self_attention": {"heads": 2, "scope": ["full", "local"]}}
 FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false", "callbacks.figures.count=1")
@@ -97,11 +100,11 @@ def run(composed, tmp_path, experiment: tuple[str, ...], preprocess: dict):
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert list((tmp_path / "run/figures").glob("test_0.png"))
     ckpt = tmp_path / "run/checkpoints/best.ckpt"
-    running.evaluate(composed(*experiment, *FAST, *TINY, f"ckpt={ckpt}", config="evaluate"))
+    evaluating.evaluate(composed(*experiment, *FAST, *TINY, f"ckpt={ckpt}", config="evaluate"))
     again = json.loads((tmp_path / "run/metrics.json").read_text())
     assert all(again[name] == value for name, value in metrics.items() if name.startswith("test/"))
     name = experiment[0].removeprefix("experiment=").replace("/", ".")
-    return metrics, zoo.pipeline(release.release_checkpoint(ckpt, name, folder=tmp_path / "w", preprocess=preprocess))
+    return metrics, zoo.pipeline(release_checkpoint(ckpt, name, folder=tmp_path / "w", preprocess=preprocess))
 
 
 def test_a_classifier_from_a_run_to_an_answer(composed, reviews, tmp_path):

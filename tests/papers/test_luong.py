@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.luong.network import LSTM, StackedLSTM
+from zoo.models.luong.network import LSTM, StackedLSTM
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "layers": 2}
 GENERAL = {"score": "general", "scope": "global"}

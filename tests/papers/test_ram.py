@@ -14,9 +14,9 @@ from torch import nn
 from datamodules.files import EMBEDDED
 from datamodules.mnist import parse_idx
 from tests.nn.test_glimpse import slow_retina
+from zoo.models.ram.module import LitRAM, draw_offsets
+from zoo.models.ram.network import RAM, GlimpseNetwork, LSTMCore
 from zoo.nn.random import normal, uniform
-from zoo.ram.module import LitRAM, draw_offsets
-from zoo.ram.network import RAM, GlimpseNetwork, LSTMCore
 
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16}
 
@@ -312,7 +312,9 @@ def test_actions_of_pure_reinforce_are_sampled_from_the_softmax():
 
 def test_episodes_of_pure_reinforce_draw_different_actions(monkeypatch):
     lit, batch, seen = make(hybrid=False, episodes=3), make_batch(2), []
-    monkeypatch.setattr("zoo.ram.module.sample_categorical", lambda logits, noise: seen.append(noise) or noise.long())
+    monkeypatch.setattr(
+        "zoo.models.ram.module.sample_categorical", lambda logits, noise: seen.append(noise) or noise.long()
+    )
     lit.loss(batch)
     (noise,) = seen
     assert len(noise.unique()) == 6

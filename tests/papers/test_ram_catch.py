@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from zoo.models.ram.catch import STREAM, Rules, caught, move, screen, start
+from zoo.models.ram.control import ACTION_STREAM, LitCatch, play
 from zoo.nn.glimpse import integral_image
 from zoo.nn.random import uniform
-from zoo.ram.catch import STREAM, Rules, caught, move, screen, start
-from zoo.ram.control import ACTION_STREAM, LitCatch, play
 
 RULES = [
     Rules(),

@@ -9,13 +9,13 @@ from torch import nn
 
 from datamodules.translation import Translation
 from tests.conftest import ROOT
-from zoo.attention import Attention
-from zoo.decoding import beam_search, greedy
 from zoo.errors import UnknownName, ZooError
+from zoo.looking.attention import Attention
+from zoo.models.transformer import LitTransformer
+from zoo.models.transformer.network import DecoderLayer, EncoderLayer, Transformer
 from zoo.nn.position import Sinusoidal
 from zoo.registry import rows
-from zoo.transformer import LitTransformer
-from zoo.transformer.network import DecoderLayer, EncoderLayer, Transformer
+from zoo.text.decoding import beam_search, greedy
 
 SIZES = {"source_vocabulary": 13, "target_vocabulary": 13, "layers": 2, "d_model": 8, "d_ff": 10, "heads": 2}
 KINDS = {

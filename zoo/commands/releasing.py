@@ -1,0 +1,88 @@
+"""From the checkpoint of a run to the released weights of a row."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from zoo import registry
+from zoo.release import LIMIT, TOKENIZER, WeightsError, construct, parameters, save
+
+
+def release_checkpoint(
+    ckpt: str | Path,
+    name: str,
+    *,
+    folder: str | Path | None = None,
+    network: dict[str, Any] | None = None,
+    preprocess: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Path:
+    """Writes the network of a Lightning checkpoint as the released weights of a row.
+
+    The constructor arguments are those of the checkpoint's hyperparameters that the network names, and the pipeline's
+    options those that it names; what it must know of the data comes from the config that the run left beside the
+    checkpoint.
+
+    Args:
+        ckpt: of a run folder.
+        name: ``slug.row``.
+        folder: to write; None for that of the row, ``zoo/models/<slug>/weights/<row>``.
+        network: constructor arguments that the hyperparameters lack.
+        preprocess: replaces what the run's config says.
+        fields: see :func:`zoo.release.save`.
+
+    Raises:
+        WeightsError, UnknownName: one sentence.
+    """
+    slug, row = registry.split(name)
+    room = registry.room(slug)
+    path = Path(ckpt)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        hyperparameters, state = stored["hyper_parameters"], stored["state_dict"]
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such checkpoint") from None
+    except Exception as error:  # a broken file raises whatever the reader runs into
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: truncated, altered or not a Lightning checkpoint ({reason})") from None
+    known = parameters(room.NETWORK) or {}
+    # defaults are written out too, so that a later change of them does not change what was released
+    config = {key: parameter.default for key, parameter in known.items() if parameter.default is not parameter.empty}
+    config |= {key: value for key, value in hyperparameters.items() if key in known} | (network or {})
+    model = construct(room.NETWORK, config)
+    try:
+        model.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path}: not the weights of {room.NETWORK.__name__} ({reason})") from None
+    pipeline = room.PIPELINE.of(config)
+    options = {key: hyperparameters[key] for key in parameters(pipeline.answer) or () if key in hyperparameters}
+    written = save(
+        model,
+        folder or registry.weights_folder(slug, row),
+        name=name,
+        config=config,
+        preprocess=_preprocess(path, pipeline) if preprocess is None else preprocess,
+        options=options,
+        title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
+        task=pipeline.task,
+        files=sorted((path.resolve().parents[1] / TOKENIZER).glob("*")),
+        **fields,
+    )
+    size = sum(file.stat().st_size for file in written.iterdir())
+    if folder is None and size > LIMIT:
+        shutil.rmtree(written)
+        raise WeightsError(
+            f"{written}: {size / 2**20:.1f} MiB, expected at most {LIMIT / 2**20:.0f}; try dtype bfloat16"
+        )
+    return written
+
+
+def _preprocess(ckpt: Path, pipeline: type) -> dict[str, Any]:
+    path = ckpt.resolve().parents[1] / ".hydra" / "config.yaml"
+    if not path.exists():
+        raise WeightsError(f"{path}: not there; say what the pipeline must know of the data with preprocess")
+    return pipeline.preprocess(yaml.safe_load(path.read_text())["data"])

@@ -1,0 +1,192 @@
+"""Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu; NIPS 2014; arXiv 1406.6247)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.looking.attention import Attention
+from zoo.nn.glimpse import integral_image, patch, retina, windows
+
+
+class Rollout(NamedTuple):
+    """What one episode of T glimpses did."""
+
+    logits: Tensor  # (batch, classes), from the last state
+    locations: Tensor  # (batch, T, 2) as (x, y): where the retina was, in [-1, 1]
+    samples: Tensor  # (batch, T, 2): the locations before they were clamped to the image
+    means: Tensor  # (batch, T, 2): the policy's mu_t; the first is zero, since the first glimpse is random
+    baselines: Tensor  # (batch, T): b_t, the return that state t expects
+
+
+class GlimpseNetwork(nn.Module):
+    """f_g: what is seen and where it is seen, joined into g_t (section 3.1 and figure 1)."""
+
+    def __init__(self, inputs: int, what: int = 128, where: int = 128, out: int = 256):
+        super().__init__()
+        self.what = nn.Linear(inputs, what)  # W_1
+        self.where = nn.Linear(2, where)  # W_2
+        self.join_what = nn.Linear(what, out)  # W_3
+        self.join_where = nn.Linear(where, out)  # W_4
+
+    def forward(self, rho: Tensor, location: Tensor) -> Tensor:
+        """rho: (batch, inputs); location: (batch, 2). Returns g_t: (batch, out)."""
+        h_g = self.what(rho).relu()
+        h_l = self.where(location).relu()
+        return (self.join_what(h_g) + self.join_where(h_l)).relu()
+
+
+class ReLUCore(nn.Module):
+    """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b).
+
+    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015), so that at first
+    h_T keeps what the early glimpses saw.
+    """
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.state_sizes = (hidden,)
+        self.recurrent = nn.Linear(hidden, hidden)
+        nn.init.eye_(self.recurrent.weight)
+        self.input = nn.Linear(inputs, hidden)
+
+    def forward(self, g: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (h,) = state
+        return ((self.recurrent(h) + self.input(g)).relu(),)
+
+
+class LSTMCore(nn.Module):
+    """f_h for control: LSTM cells (section 3.1); the first entry of the state is h_t."""
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.state_sizes = (hidden, hidden)
+        self.recurrent = nn.Linear(hidden, 4 * hidden)
+        self.input = nn.Linear(inputs, 4 * hidden)
+
+    def forward(self, g: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        h, c = state
+        i, f, o, candidate = (self.recurrent(h) + self.input(g)).float().chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * candidate.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
+CORES = {"relu": ReLUCore, "lstm": LSTMCore}
+
+
+class RAM(nn.Module):
+    """Looks at an image through a few small glimpses and says what it shows.
+
+    Args:
+        num_glimpses: T.
+        glimpse_size: side of a retina patch in cells.
+        num_scales: retina patches, each twice as wide as the one before.
+        channels: of the image.
+        num_classes: that the action head tells apart.
+        hidden: units of the core, and of g_t.
+        core: "relu" (classification) or "lstm" (control).
+        sigma: standard deviation of the location policy, in units of half an image.
+        policy: "learned", or "random" for the control that looks at uniformly random places.
+        detach_policy: whether policy gradients stop at the location head (the paper does not say).
+    """
+
+    def __init__(
+        self,
+        num_glimpses: int = 6,
+        glimpse_size: int = 8,
+        num_scales: int = 1,
+        channels: int = 1,
+        num_classes: int = 10,
+        hidden: int = 256,
+        core: str = "relu",
+        sigma: float = 0.1,
+        policy: str = "learned",
+        detach_policy: bool = True,
+    ):
+        super().__init__()
+        if core not in CORES:
+            raise ZooError(f"core is {core!r}, not one of {sorted(CORES)}")
+        if policy not in ("learned", "random"):
+            raise ZooError(f"policy is {policy!r}, not 'learned' or 'random'")
+        if glimpse_size % 2:
+            raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
+        self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
+        self.sigma, self.policy, self.detach_policy = sigma, policy, detach_policy
+        self.glimpse = GlimpseNetwork(num_scales * channels * glimpse_size**2, out=hidden)
+        self.core = CORES[core](hidden, hidden)
+        self.locate = nn.Linear(hidden, 2)  # f_l
+        self.act = nn.Linear(hidden, num_classes)  # f_a
+        self.expect = nn.Linear(hidden, 1)  # the baseline b_t
+
+    def initial_state(self, batch: int) -> tuple[Tensor, ...]:
+        """h_0 = 0: a tuple of (batch, hidden)."""
+        return tuple(self.locate.weight.new_zeros(batch, size) for size in self.core.state_sizes)
+
+    def surface(self, image: Tensor) -> Tensor:
+        """What the retina reads of an image, made once: its integral image, or for one scale the image itself."""
+        return integral_image(image) if self.num_scales > 1 else image
+
+    def look(self, surface: Tensor, location: Tensor) -> Tensor:
+        """rho(x, l): (batch, scales * channels, size, size); see :func:`zoo.nn.glimpse.retina`."""
+        if self.num_scales == 1:
+            return patch(surface, location, self.glimpse_size)
+        return retina(surface, location, self.glimpse_size, self.num_scales)
+
+    def step(self, surface: Tensor, location: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """One glimpse: l_{t-1} and h_{t-1} to h_t."""
+        rho = self.look(surface, location)
+        return self.core(self.glimpse(rho.flatten(1), location), state)
+
+    def next_mean(self, h: Tensor) -> Tensor:
+        """mu_t = f_l(h_t): (batch, 2), in float32."""
+        if self.policy == "random":
+            return h.new_zeros(len(h), 2, dtype=torch.float32)
+        return self.locate(h.detach() if self.detach_policy else h).float()
+
+    def forward(self, image: Tensor, offsets: Tensor | None = None) -> Rollout:
+        """One episode: l_t = mu_t + offset_t, with mu_1 = 0.
+
+        Args:
+            image: (batch, channels, height, width) in [0, 1], of any size.
+            offsets: (batch, T, 2). The first is the random place where the episode starts; the others are the policy's
+                exploration (sigma times a standard normal; for the random policy, uniform in [-1, 1]), or zero to
+                follow the means. Without offsets a fresh random start is drawn and the means are followed.
+        """
+        batch, T = len(image), self.num_glimpses
+        if offsets is None:
+            offsets = image.new_zeros(batch, T, 2)
+            offsets[:, 0].uniform_(-1, 1)
+        surface = self.surface(image)
+        state = self.initial_state(batch)
+        mean = image.new_zeros(batch, 2, dtype=torch.float32)
+        hs, means, samples, locations = [], [], [], []
+        for t in range(T):
+            sample = mean.detach() + offsets[:, t]
+            location = sample.clamp(-1, 1)
+            state = self.step(surface, location, state)
+            hs.append(state[0]), means.append(mean), samples.append(sample), locations.append(location)
+            if t < T - 1:  # the place that the last state would choose is never looked at
+                mean = self.next_mean(state[0])
+        h = torch.stack(hs, 1)  # (batch, T, hidden)
+        return Rollout(
+            logits=self.act(hs[-1]).float(),
+            locations=torch.stack(locations, 1),
+            samples=torch.stack(samples, 1),
+            means=torch.stack(means, 1),
+            baselines=self.expect(h.detach()).squeeze(-1).float(),
+        )
+
+    @torch.no_grad()
+    def record(self, image: Tensor, offsets: Tensor | None = None) -> Attention:
+        """The windows of every glimpse, finest first, and what the retina saw in them; see :meth:`forward`.
+
+        The views are (batch, T, scales * channels, size, size), the channels of the finest window first.
+        """
+        locations = self.forward(image, offsets).locations  # not self(): a compiled network would compile once more
+        surface = self.surface(image)
+        return Attention(
+            boxes=windows(locations, *image.shape[-2:], self.glimpse_size, self.num_scales),
+            images=image,
+            views=torch.stack([self.look(surface, location) for location in locations.unbind(1)], 1),
+        )

@@ -1,0 +1,41 @@
+"""Released models: folders in Hugging Face Hub layout, saved and loaded without pickle."""
+
+from zoo.release.folder import (
+    CARD,
+    CONFIG,
+    DTYPES,
+    HUB,
+    LIMIT,
+    SUMS,
+    TOKENIZER,
+    WEIGHTS,
+    WeightsError,
+    build,
+    check_arguments,
+    construct,
+    load,
+    locate,
+    parameters,
+    read_config,
+    save,
+)
+
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "DTYPES",
+    "HUB",
+    "LIMIT",
+    "SUMS",
+    "TOKENIZER",
+    "WEIGHTS",
+    "WeightsError",
+    "build",
+    "check_arguments",
+    "construct",
+    "load",
+    "locate",
+    "parameters",
+    "read_config",
+    "save",
+]

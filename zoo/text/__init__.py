@@ -1,0 +1,1 @@
+"""What models of sentences share: vocabularies, decoding, translation, scores."""

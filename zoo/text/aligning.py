@@ -1,0 +1,62 @@
+"""Word alignment by forced decoding: the source word that a network looked at for each word of a given translation."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from zoo.pipelines import InputError
+from zoo.text.codec import BOS, PAD, UNK, Text, with_eos
+from zoo.text.scoring import Links
+from zoo.text.translation import Translate
+
+
+def split_words(text: Text, line: str) -> tuple[list[int], list[int]]:
+    """The ids of a line of words with spaces between, and the word that each belongs to, as the network reads them."""
+    ids = text.tokenizer.encode_batch_fast(line.split(), add_special_tokens=False)
+    pieces = [(max(i, UNK), word) for word, one in enumerate(ids) for i in one.ids]
+    pieces = pieces[::-1] if text.reverse else pieces
+    return [i for i, _ in pieces], [word for _, word in pieces]
+
+
+def link(weights: Tensor, source: list[int], target: list[int]) -> Links:
+    """One source word for each target word: the one with the largest share of the attention (Luong et al. 2015, 5.4).
+
+    Args:
+        weights: (target pieces, at least the source pieces).
+        source, target: the word of each piece.
+    """
+    if not source:
+        return set()
+    share = torch.zeros(max(target, default=-1) + 1, max(source) + 1)
+    for word, row in zip(target, weights[:, : len(source)].float().cpu(), strict=True):
+        share[word].index_add_(0, torch.tensor(source), row)
+    return {(int(share[word].argmax()), word) for word in set(target)}
+
+
+@torch.no_grad()
+def align(pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> list[Links]:
+    """The links (source word, target word), from 0, of each pair of tokenised sentences.
+
+    The attention of a step belongs to the word that it wrote or to the one that it read; the network knows which.
+
+    Raises:
+        InputError: the sides differ in length, or the network has no attention.
+    """
+    if pipe.network.alignment_shift is None:
+        raise InputError("the network has no attention to align words by")
+    if len(sources) != len(targets):
+        raise InputError(f"{len(sources)} sources and {len(targets)} targets; expected as many")
+    links = []
+    bounds = [*range(0, len(sources), batch_size), len(sources)]
+    for start, end in pairwise(bounds):
+        read = [split_words(pipe.source, line) for line in sources[start:end]]
+        write = [split_words(pipe.target, line) for line in targets[start:end]]
+        source = with_eos([ids for ids, _ in read], pipe.device)
+        target = with_eos([[BOS, *ids] for ids, _ in write], pipe.device)[:, :-1]
+        weights = pipe.look(source, source != PAD, target)
+        shift = pipe.network.alignment_shift
+        for (_, of), (_, to), rows in zip(read, write, weights, strict=True):
+            links.append(link(rows[shift : shift + len(to)], of, to))
+    return links

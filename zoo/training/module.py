@@ -1,0 +1,85 @@
+"""ZooModule: what every paper's LightningModule shares."""
+
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric
+
+from zoo.looking.attention import Attention
+
+
+class ZooModule(pl.LightningModule):
+    """Trains a network: a room says what the loss is, what is measured and where the network looked.
+
+    A room implements :meth:`loss`, :meth:`evaluate` and :meth:`record`, and passes its arguments on as plain values, so
+    that every checkpoint loads with ``weights_only=True``.
+
+    Args:
+        network: the paper's equations, a torch module.
+        optimizer: a dict with a ``_target_``, called with the parameters.
+        schedule: a dict with a ``_target_`` of :mod:`zoo.training.schedules`, called with the optimiser and the number
+            of steps.
+    """
+
+    monitor, mode = "val/loss", "min"  # the metric that chooses the best checkpoint, and whether low or high is good
+
+    def __init__(self, network: nn.Module, optimizer: dict | None = None, schedule: dict | None = None):
+        super().__init__()
+        self.network = network
+        self.optimizer = optimizer or {"_target_": "torch.optim.Adam", "lr": 1e-3}
+        self.schedule = schedule or {"_target_": "zoo.training.schedules.constant"}
+
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """The terms of the loss and their sum under the name ``loss``, scalars."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: Any, stage: str) -> dict[str, Metric]:
+        """Updates the metrics of one validation or test batch and returns them by name."""
+        raise NotImplementedError
+
+    def record(self, batch: Any) -> Attention:
+        """Where the network looked for each sample of the batch."""
+        raise NotImplementedError
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.network(*args, **kwargs)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        terms = self.loss(batch)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, prog_bar=False)
+        return terms["loss"]
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._log_metrics(self.evaluate(batch, "val"), "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._log_metrics(self.evaluate(batch, "test"), "test")
+
+    def _log_metrics(self, metrics: dict[str, Metric], stage: str) -> None:
+        for name, metric in metrics.items():
+            self.log(
+                f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=f"{stage}/{name}" == self.monitor
+            )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses to clip beside a fused optimiser under mixed precision: for the sake of a scaler, which only
+        # fp16 has.
+        plugin = self.trainer.precision_plugin
+        clip = plugin.clip_gradients if getattr(plugin, "scaler", None) else partial(Precision.clip_gradients, plugin)
+        clip(optimizer, gradient_clip_val or 0.0, GradClipAlgorithmType(gradient_clip_algorithm or "norm"))
+
+    def configure_optimizers(self) -> dict:
+        optimizer = instantiate(self.optimizer, self.parameters())
+        schedule = instantiate(self.schedule, optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,122 @@
+"""What the scripts do with a composed config: train, and the folder that a run leaves behind."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from zoo.release import TOKENIZER
+from zoo.training import launching
+from zoo.training.callbacks import AtomicCheckpointIO
+from zoo.training.folders import DONE, output_folder
+from zoo.training.loggers import finish, guard
+from zoo.training.module import ZooModule
+
+# the datamodules resume in the middle of an epoch without the interface that Lightning asks for
+warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+
+
+def commit() -> str | None:
+    """The git commit of the code that runs, with + where it was changed since; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/")
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def machine() -> str:
+    """One line on what this runs on."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooModule, pl.Trainer]:
+    """Data, model and trainer of a composed config; what only the data knows goes to the model."""
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = instantiate(cfg.data)
+    model = instantiate(cfg.model, **datamodule.spec)
+    cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
+    cfg.monitor = cfg.monitor or model.monitor
+    if cfg.compile:
+        model.network.compile()
+    logger = (guard(instantiate(cfg.logger, save_dir=str(folder))) if cfg.get("logger") else None) or False
+    trainer = instantiate(
+        cfg.trainer,
+        default_root_dir=str(folder),
+        logger=logger,
+        callbacks=[instantiate(callback) for callback in cfg.callbacks.values() if callback],
+        plugins=[AtomicCheckpointIO()],
+    )
+    if logger and trainer.is_global_zero:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        logger.log_hyperparams({**plain, "commit": commit(), "machine": machine()})
+    return datamodule, model, trainer
+
+
+def write_metrics(folder: Path, result: dict) -> None:
+    """Leaves metrics.json, the mark of a finished run, and prints it as the last line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{DONE}.partial"
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(folder / DONE)
+    print(folder)
+    print(json.dumps(result), flush=True)
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Trains, tests the best checkpoint and writes metrics.json. Returns the metric that a sweep optimises."""
+    began, code = time.monotonic(), commit()  # of the code that was loaded, not of what is there when the run ends
+    folder = output_folder()
+    last = folder / "checkpoints" / "last.ckpt"
+    resume = cfg.resume if cfg.resume != "auto" else str(last) if last.exists() else None
+    launching.install()
+    trainer = None
+    with launching.job():
+        try:
+            datamodule, model, trainer = build(cfg, folder)
+            kept = resume and (folder / TOKENIZER).exists()  # the vocabulary of the checkpoint
+            if hasattr(datamodule, "save") and trainer.is_global_zero and not kept:
+                datamodule.save(folder / TOKENIZER)
+            trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+            metrics = {
+                name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+            }
+            best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
+            metrics |= trainer.test(
+                model, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False
+            )[0]
+        except SIGTERMException:
+            sys.exit(f"{folder}: ended by SIGTERM; the same command with resume=auto goes on from here")
+        finally:
+            upload = finish(trainer.logger) if trainer else None
+        if trainer.is_global_zero:
+            result = {
+                **metrics,
+                "seed": cfg.seed,
+                "epochs": trainer.current_epoch,
+                "minutes": round((time.monotonic() - began) / 60, 2),
+                "machine": machine(),
+                "precision": str(cfg.trainer.precision),
+                "commit": code,
+            }
+            if upload:
+                print(f"Logged offline; upload with: {upload}")
+            write_metrics(folder, result)
+    return metrics.get(cfg.monitor)
