@@ -3,21 +3,26 @@ PYTHON ?= python3
 BIN := .venv/bin
 # with one scale, as the row has it, so few epochs end at 1.6 to 2.4 %
 SHORT := trainer.max_epochs=60 model.num_scales=2
+# threads that wait by spinning make a step many times slower where anything else runs
+export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help train test test-slow lint results clean
+.PHONY: help train test test-slow test-gpu lint results clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 train: .venv/train  ## install what is needed and train RAM on the digits that ship with the project
-	$(BIN)/python scripts/train.py experiment=ram/mnist28_6 $(SHORT) $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python scripts/train.py experiment=ram/mnist28_6 $(SHORT) $(ARGS)
 
 test: .venv/dev  ## install what is needed and run the tests (at most ten minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-slow: .venv/dev  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-gpu: .venv/dev  ## what only a CUDA device can show; skipped without one
+	$(BIN)/python -m pytest -m gpu $(ARGS)
 
 lint: .venv/dev  ## ruff: rules and format
 	$(BIN)/ruff check .

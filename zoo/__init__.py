@@ -1,6 +1,10 @@
 """Attention models, from their papers: by name, with released weights, and from raw input to answer."""
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# Before torch is loaded: threads that wait by spinning make a step many times slower where anything else runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from zoo.looking.attention import Attention
 from zoo.pipelines import pipeline

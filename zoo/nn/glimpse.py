@@ -24,8 +24,8 @@ def nearest_corner(location: Tensor, height: int, width: int) -> Tensor:
         location: (..., 2) as (x, y); (-1, -1) is the top-left corner of the image and (0, 0) its centre.
         height, width: of the image in pixels.
     """
-    extent = torch.stack((location.new_tensor(width), location.new_tensor(height)))
-    return ((location.float() + 1) / 2 * extent).round().long()
+    x, y = ((location.float() + 1) / 2).unbind(-1)  # sizes stay numbers: a tensor of them is a copy from the host
+    return torch.stack((x * width, y * height), -1).round().long()
 
 
 def windows(location: Tensor, height: int, width: int, size: int, scales: int) -> Tensor:

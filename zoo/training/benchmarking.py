@@ -4,19 +4,29 @@ Of sentences the samples are target tokens.
 """
 
 import resource
+import subprocess
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+
+from zoo.errors import UnknownName, suggest
+from zoo.training.compiling import speed_up
+from zoo.training.running import machine
 
 SETTINGS = {
     "fp32": {"precision": "32-true", "compile": False},
     "bf16": {"precision": "bf16-mixed", "compile": False},
     "fp32 compiled": {"precision": "32-true", "compile": True},
     "bf16 compiled": {"precision": "bf16-mixed", "compile": True},
+    "fp32 graph": {"precision": "32-true", "compile": "graph"},
+    "bf16 graph": {"precision": "bf16-mixed", "compile": "graph"},
+    "bf16 both": {"precision": "bf16-mixed", "compile": "both"},
 }
 PARTS = ("data", "forward", "backward", "optimiser")
 
@@ -24,7 +34,7 @@ PARTS = ("data", "forward", "backward", "optimiser")
 class Step:
     """One training step of a config, taken apart: data, forward with the loss, backward, optimiser."""
 
-    def __init__(self, cfg: DictConfig, precision: str, compile: bool):
+    def __init__(self, cfg: DictConfig, precision: str, compile: bool | str):
         torch.manual_seed(cfg.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
         self.datamodule = instantiate(cfg.data)
@@ -32,7 +42,7 @@ class Step:
         self.model = instantiate(cfg.model, **self.datamodule.spec).to(self.device)
         self.optimizer = instantiate(self.model.optimizer, self.model.parameters())
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-        self.loss = torch.compile(self.model.loss) if compile else self.model.loss
+        speed_up(self.model.network, compile)
         self.batches = iter(())
         self.samples = 0
 
@@ -60,7 +70,7 @@ class Step:
 
         def forward():
             with self.autocast:
-                return self.loss(batch)["loss"]
+                return self.model.loss(batch)["loss"]
 
         batch = timed(self._batch)
         loss = timed(forward)
@@ -75,8 +85,11 @@ def benchmark(cfg: DictConfig) -> dict[str, dict[str, float]]:
     """Measures the chosen settings in turns, so that what else the machine does falls on all of them alike.
 
     Returns:
-        For each setting: samples a second of the whole step and of each part, and the ratio to the first setting.
+        For each setting: samples a second of the whole step and of each part.
     """
+    for name in cfg.settings:
+        if name not in SETTINGS:
+            raise UnknownName(f"there is no setting {name!r}{suggest(name, SETTINGS)}")
     steps = {name: Step(cfg, **SETTINGS[name]) for name in cfg.settings}
     for step in steps.values():
         for _ in range(cfg.warmup):
@@ -94,15 +107,30 @@ def benchmark(cfg: DictConfig) -> dict[str, dict[str, float]]:
         report[name] = {"samples/s": round(total)} | {
             f"{part}/s": round(step.samples / seconds[name][part]) for part in PARTS
         }
-    first = next(iter(report.values()))["samples/s"]
-    for row in report.values():
-        row["ratio"] = round(row["samples/s"] / first, 2)
     return report
 
 
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Keeps so many processes busy meanwhile."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def run(cfg: DictConfig) -> None:
-    """Prints the report as a table, and peak memory."""
+    """Prints the report as a table with ratios to its first row, and peak memory."""
     report = benchmark(cfg)
+    if cfg.busy:
+        with busy(cfg.busy):
+            report |= {f"{name} +{cfg.busy}": row for name, row in benchmark(cfg).items()}
+    first = next(iter(report.values()))["samples/s"]
+    for row in report.values():
+        row["ratio"] = round(row["samples/s"] / first, 2)
     columns = list(next(iter(report.values())))
     print(f"{'':<16}" + "".join(f"{column:>14}" for column in columns))
     for name, row in report.items():
@@ -111,4 +139,4 @@ def run(cfg: DictConfig) -> None:
         print(f"peak memory on the device: {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB")
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
     size = cfg.data.get("batch_size") or f"of {cfg.data.batch_tokens} target tokens"
-    print(f"{torch.get_num_threads()} threads, batch {size}")
+    print(f"{machine()}, batch {size}")

@@ -1,0 +1,47 @@
+"""What makes a network faster leaves its answers and the names of its parameters as they are."""
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.errors import ZooError
+from zoo.training.compiling import Replayed, speed_up
+
+
+class Stepwise(nn.Linear):
+    """Says what is compiled of it."""
+
+    compiled = 0
+
+    def compile(self):
+        self.compiled += 1
+
+
+def test_a_network_with_a_compile_of_its_own_is_asked():
+    network = Stepwise(2, 2)
+    speed_up(network, False)
+    assert network.compiled == 0
+    speed_up(network, True)
+    assert network.compiled == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("how", ["graph", "both"])
+def test_graphs_without_a_device_are_refused(how):
+    with pytest.raises(ZooError, match="needs a CUDA device"):
+        speed_up(nn.Linear(2, 2), how)
+
+
+@pytest.mark.parametrize("how", ["perhaps", None, 1.5])
+def test_another_word_is_refused(how):
+    with pytest.raises(ZooError, match="expected one of false, true, graph, both"):
+        speed_up(nn.Linear(2, 2), how)
+
+
+def test_what_cannot_be_replayed_is_computed_as_written():
+    network = nn.Linear(3, 2)
+    x = torch.randn(4, 3)
+    expected, names = network(x), list(network.state_dict())
+    Replayed(network)
+    assert torch.equal(network(x), expected) and torch.equal(network(input=x), expected)
+    assert list(network.state_dict()) == names

@@ -1,0 +1,176 @@
+"""What only a CUDA device can show: `make test-gpu` (skipped without one)."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from PIL import Image
+from pytorch_lightning.callbacks import Callback
+
+import zoo
+from tests.conftest import ROOT
+from tests.test_configs import small  # noqa: F401
+from tests.test_resume import SMALL, TEXT, assert_same, weights
+from zoo.training import benchmarking, running
+from zoo.training.compiling import speed_up
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+]
+
+GPU = ("trainer=gpu", "trainer.accelerator=gpu", "trainer.enable_progress_bar=false", "logger=none")
+ROOMS = (  # one row for each pair of model and data class
+    "ram/mnist28_6",
+    "ram/cluttered60_8",
+    "ram/mnist28_conv",
+    "ram/catch",
+    "bahdanau/debian_de_en",
+    "luong/debian_de_en",
+    "transformer/debian_de_en",
+    "former/debian_sections",
+    "former/debian_characters",
+)
+STATIC = ("ram/mnist28_6", "ram/cluttered60_8")  # whose batches are all of one shape: CUDA graphs
+TRANSFORMER = (
+    "experiment=transformer/debian_de_en",
+    *TEXT[1:4],
+    *("model.d_model=16", "model.d_ff=16", "model.heads=2", "model.layers=1", "trainer.max_epochs=3"),
+)
+
+
+def on(device, cfg):
+    """Data, model and the first training batch of a config, on a device."""
+    torch.manual_seed(0)
+    datamodule = instantiate(cfg.data)
+    datamodule.setup("fit")
+    model = instantiate(cfg.model, **datamodule.spec).eval()  # dropout is drawn differently on every device
+    batch = next(iter(datamodule.train_dataloader()))
+    batch = datamodule.transfer_batch_to_device(batch, torch.device(device), 0)
+    return model.to(device), datamodule.on_after_batch_transfer(batch, 0)
+
+
+def gradients(model):
+    return {name: p.grad.detach().cpu() for name, p in model.network.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("experiment", ROOMS)
+def test_forward_backward_and_record_equal_those_of_the_processor(experiment, composed, small):  # noqa: F811
+    cfg = composed(f"experiment={experiment}", *small(experiment))
+    losses, found, looked = [], [], []
+    for device in ("cpu", "cuda"):
+        model, batch = on(device, cfg)
+        loss = model.loss(batch)["loss"]
+        loss.backward()
+        losses.append(loss.item()), found.append(gradients(model))
+        with torch.no_grad():
+            looked.append(model.record(batch))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4, abs=1e-5)
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-2, atol=1e-4 + 1e-3 * gradient.abs().max().item())
+    for field in ("weights", "boxes"):
+        here, there = (getattr(record, field, None) for record in looked)
+        if isinstance(here, torch.Tensor):
+            torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-4)
+
+
+class Interrupt(Callback):
+    """Ctrl-C after so many steps."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("overrides", [SMALL, TEXT, TRANSFORMER], ids=["ram", "luong", "transformer"])
+def test_a_run_that_was_stopped_and_resumed_ends_as_an_undisturbed_one(overrides, composed, tmp_path, monkeypatch):
+    overrides = (*overrides, *GPU)
+    running.train(composed(*overrides))
+    undisturbed = weights(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "undisturbed")
+    build = running.build
+
+    def stopped(cfg, folder):
+        datamodule, model, trainer = build(cfg, folder)
+        trainer.callbacks.insert(0, Interrupt(5))
+        return datamodule, model, trainer
+
+    monkeypatch.setattr(running, "build", stopped)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        running.train(composed(*overrides))
+    monkeypatch.setattr(running, "build", build)
+    running.train(composed(*overrides, "resume=auto"))
+    assert_same(weights(tmp_path / "run"), undisturbed)
+
+
+@pytest.mark.parametrize("experiment", STATIC)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experiment, precision, composed, small):  # noqa: F811
+    model, batch = on("cuda", composed(f"experiment={experiment}", *small(experiment)))
+    model.train()
+    replayed = copy.deepcopy(model)
+    speed_up(replayed.network, "graph")
+    autocast = torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16-mixed")
+    close = 1e-4 if precision == "32-true" else 2e-2
+    for _ in range(3):  # captured once, replayed with other weights
+        results = []
+        for each in (model, replayed):
+            each.zero_grad(set_to_none=True)
+            with autocast:
+                loss = each.loss(batch)["loss"]
+            loss.backward()
+            results.append((loss.item(), gradients(each)))
+            with torch.no_grad():
+                for parameter in each.network.parameters():
+                    if parameter.grad is not None:
+                        parameter -= 0.01 * parameter.grad
+        (loss, expected), (again, found) = results
+        assert again == pytest.approx(loss, rel=close)
+        for name, gradient in expected.items():
+            scale = gradient.abs().max().item()
+            torch.testing.assert_close(
+                found[name], gradient, rtol=0, atol=(1e-4 if "32" in precision else 2e-2) * scale
+            )
+
+
+def test_a_batch_of_another_shape_is_computed_as_written(composed):
+    model, batch = on("cuda", composed("experiment=ram/mnist28_6", "data.limit=64", "data.batch_size=32"))
+    model.train()
+    expected = model.loss({name: value[:7] for name, value in batch.items()})["loss"].item()
+    speed_up(model.network, "graph")
+    model.loss(batch)["loss"].backward()
+    assert model.loss({name: value[:7] for name, value in batch.items()})["loss"].item() == pytest.approx(expected)
+
+
+def test_every_setting_of_the_benchmark_runs(composed):
+    names = "[fp32,bf16,bf16 compiled,bf16 graph,bf16 both]"
+    cfg = composed("experiment=ram/mnist28_6", f"settings={names}", "seconds=1", *GPU, config="benchmark")
+    report = benchmarking.benchmark(cfg)
+    assert len(report) == 5 and all(row["samples/s"] > 0 for row in report.values())
+    print({name: row["samples/s"] for name, row in report.items()})
+
+
+@pytest.mark.parametrize("name", ["ram.mnist28_7", "ram.cluttered60_8"])
+def test_a_pipeline_on_the_device_answers_as_on_the_processor(name):
+    random = np.random.default_rng(0)
+    picture = Image.fromarray((random.random((60, 60)) * 255).astype("uint8"))
+    here, there = zoo.pipeline(name)(picture), zoo.pipeline(name, device="cuda")(picture)
+    assert there.label == here.label
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-3)
+
+
+def test_a_translation_on_the_device_is_that_of_the_processor():
+    sentence = "Dieses Paket enthält ein Spiel."
+    for name in zoo.list_models("*.debian_de_en", pretrained=True):
+        assert zoo.pipeline(name, device="cuda")(sentence).text == zoo.pipeline(name)(sentence).text
+
+
+def test_there_is_a_device_for_every_room():
+    slugs = {path.parent.name for path in (ROOT / "zoo/models").glob("*/network.py")}
+    assert slugs == {experiment.split("/")[0] for experiment in ROOMS}
