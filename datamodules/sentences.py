@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datamodules.buckets import Buckets, Share
 from datamodules.sampling import EpochBatches
@@ -87,12 +87,17 @@ class Sentences(pl.LightningDataModule):
             world=world,
             skip=lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0,
         )
-        return DataLoader(split, sampler=batches, batch_size=None)
+        return self._loader(split, batches)
+
+    @staticmethod
+    def _loader(split: Bucketed, batches: Sampler) -> DataLoader:
+        # pinned memory goes to a device while it computes
+        return DataLoader(split, sampler=batches, batch_size=None, pin_memory=torch.cuda.is_available())
 
     def _eval_dataloader(self, name: str) -> DataLoader:
         split = self.split(name)
         batches = ByLength(*split.lengths(), self.eval_batch_size, *self._processes())
-        return DataLoader(split, sampler=batches, batch_size=None)
+        return self._loader(split, batches)
 
     def val_dataloader(self) -> DataLoader:
         return self._eval_dataloader("val")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.training.compiling import Replayed, speed_up
+from zoo.training.compiling import Replayed, set_matmul, speed_up
 
 
 class Stepwise(nn.Linear):
@@ -45,3 +45,15 @@ def test_what_cannot_be_replayed_is_computed_as_written():
     Replayed(network)
     assert torch.equal(network(x), expected) and torch.equal(network(input=x), expected)
     assert list(network.state_dict()) == names
+
+
+def test_products_of_float32_are_exact_unless_told_otherwise(composed):
+    assert composed().float32_matmul == "highest"
+    before = torch.get_float32_matmul_precision()
+    try:
+        set_matmul("high")
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        set_matmul(before)
+    with pytest.raises(ZooError, match="float32_matmul is 'exact'; expected highest, high or medium"):
+        set_matmul("exact")

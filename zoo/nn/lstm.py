@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from zoo.nn import fused
 from zoo.nn.kernels import tanh_
 from zoo.nn.shared import Linear, Share, loop
 
@@ -31,7 +32,12 @@ class LSTM(nn.Module):
         return o * c.tanh(), c
 
     def scan(self, x: Tensor, h: Tensor, c: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Over a sentence: x (batch, S, inputs) -> (batch, S, hidden), and the last h and c; padding carries on."""
+        """Over a sentence: x (batch, S, inputs) -> (batch, S, hidden), and the last h and c; padding carries on.
+
+        Where there is padding, h and c are zero.
+        """
+        if x.is_cuda:
+            return fused.lstm(x, h, c, self.input.weight, self.recurrent.weight, mask)
         hs = []
         keep = mask[..., None].to(c.dtype).unbind(1) if mask is not None else None
         with loop(self):

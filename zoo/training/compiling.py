@@ -41,6 +41,17 @@ def speed_up(network: nn.Module, how: bool | str) -> None:
         Replayed(network)
 
 
+def set_matmul(precision: str) -> None:
+    """How exact products of float32 matrices are on a device: "highest", or "high" for TF32 where there is such a unit.
+
+    Raises:
+        ZooError: another word.
+    """
+    if precision not in ("highest", "high", "medium"):
+        raise ZooError(f"float32_matmul is {precision!r}; expected highest, high or medium")
+    torch.set_float32_matmul_precision(precision)
+
+
 class Replayed:
     """Stands for a network's ``forward``, and replays it and its backward in training as CUDA graphs.
 

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from zoo.release import TOKENIZER
 from zoo.training import launching
 from zoo.training.callbacks import AtomicCheckpointIO
-from zoo.training.compiling import speed_up
+from zoo.training.compiling import set_matmul, speed_up
 from zoo.training.folders import DONE, output_folder
 from zoo.training.loggers import finish, guard
 from zoo.training.module import ZooModule
@@ -56,6 +56,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     speed_up(model.network, cfg.compile)
+    set_matmul(cfg.float32_matmul)
     logger = (guard(instantiate(cfg.logger, save_dir=str(folder))) if cfg.get("logger") else None) or False
     trainer = instantiate(
         cfg.trainer,
