@@ -1,4 +1,4 @@
-"""Handwritten digits: plain, translated on a larger canvas, or translated among clutter."""
+"""Handwritten digits: plain, translated on a larger canvas, among clutter, or two together; grey, or black and white."""
 
 import gzip
 import lzma
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules import binary
 from datamodules.files import EMBEDDED, DataError, check_counts, read_checked, read_file
 from datamodules.sampling import generator
-from datamodules.scenes import scenes, uniforms_per_scene
+from datamodules.scenes import pairs, scenes, uniforms_per_scene
 from datamodules.tickets import ByTicket
 
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
@@ -65,14 +66,21 @@ class MNIST(ByTicket):
     (batch,) int64, from which a model draws the noise of that sample. Training scenes are fresh every epoch, a function
     of (seed, epoch, index); validation and test scenes never change. Clutter for a split is cut from its own digits.
 
+    Black and white pictures and those of two digits are for models that paint: the spec names no classes.
+
     Args:
         canvas: side of the picture; 28 for the plain digit, else the digit lies at a random place.
         clutter: number of pieces of other digits in each picture.
         piece: side of a piece.
+        digits: 1; or 2, a random other of the same split at another place, summed.
+        binarise: null: grey; "static": each digit is drawn once, its pixels white with the probability of their grey, or
+            is read from Larochelle's files where `root` has them; "dynamic": training digits are drawn anew every
+            epoch, the others as with "static".
         batch_size: training batch for each process.
         eval_batch_size: validation and test batch for each process.
         seed: of the order and the scenes of training.
-        root: folder with the four published IDX files (plain or .gz); null for the copy that ships with the project.
+        root: folder with the four published IDX files (plain or .gz), or binarized_mnist_*.amat; null for the copy that
+            ships with the project.
         limit: use only the first so many samples of each split.
     """
 
@@ -81,6 +89,8 @@ class MNIST(ByTicket):
         canvas: int = 28,
         clutter: int = 0,
         piece: int = 8,
+        digits: int = 1,
+        binarise: str | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
         seed: int = 0,
@@ -91,7 +101,12 @@ class MNIST(ByTicket):
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         if canvas < 28:
             raise ValueError(f"canvas is {canvas}; a digit needs at least 28 pixels")
+        if binarise not in (None, "static", "dynamic"):
+            raise DataError(f"binarise is {binarise!r}, not null, 'static' or 'dynamic'")
+        if digits not in (1, 2) or (digits == 2 and clutter):
+            raise DataError(f"digits is {digits} and clutter {clutter}; expected 1 digit, or 2 without clutter")
         self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root
+        self.digits, self.binarise, self.drawn = digits, binarise, False
         self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
         self._tables: dict[str, tuple[int, Tensor, Tensor]] = {}
         self._scenes: dict[str, Tensor] = {}
@@ -99,11 +114,18 @@ class MNIST(ByTicket):
     @property
     def spec(self) -> dict:
         """What only the data knows, for the model's constructor."""
-        return {"num_classes": 10, "channels": 1}
+        return {"channels": 1} | ({"num_classes": 10} if self.digits == 1 and not self.binarise else {})
 
     def setup(self, stage: str | None = None) -> None:
-        if not hasattr(self, "images"):
+        if self.binarise == "static" and binary.published(self.root):
+            if not self.drawn:
+                self.images, self.labels, self.drawn = binary.read_published(self.root), None, True
+        elif not hasattr(self, "images"):
             self.images, self.labels = read_mnist(self.root)
+        if self.binarise and not self.drawn:
+            held_out = SPLITS["train"].stop if self.binarise == "dynamic" else 0
+            drawn = binary.static(self.images)[held_out:]
+            self.images, self.drawn = torch.cat((self.images[:held_out], drawn)), True
 
     def size(self, split: str) -> int:
         """Number of samples of a split."""
@@ -115,22 +137,29 @@ class MNIST(ByTicket):
             random = generator(SCENE_SEEDS[split]) if split in SCENE_SEEDS else generator(self.seed, epoch, 1)
             size = len(SPLITS[split])
             key = torch.randint(2**62, (size,), generator=random)
-            uniform = torch.rand(size, uniforms_per_scene(self.clutter), generator=random)
+            uniforms = uniforms_per_scene(self.clutter) if self.digits == 1 else 5
+            uniform = torch.rand(size, uniforms, generator=random)
             self._tables[split] = (epoch, key, uniform)
         return self._tables[split][1:]
 
     def _draw(self, split: str, epoch: int, index: Tensor) -> Tensor:
         """(batch, canvas, canvas) uint8 pictures on the device of the index."""
         digits = self.images[SPLITS[split].start : SPLITS[split].stop]
-        if self.canvas == digits.shape[-1] and not self.clutter:
-            return digits[index]
-        uniform = self._random(split, epoch)[1][index]
-        return scenes(digits[index], digits, uniform, self.canvas, self.clutter, self.piece)
+        key, uniform = self._random(split, epoch)
+        if self.digits == 2:
+            image = pairs(digits[index], digits, uniform[index], self.canvas)
+        elif self.canvas == digits.shape[-1] and not self.clutter:
+            image = digits[index]
+        else:
+            image = scenes(digits[index], digits, uniform[index], self.canvas, self.clutter, self.piece)
+        anew = split == "train" and self.binarise == "dynamic"
+        return binary.dynamic(image, key[index]) if anew else image
 
     def _move(self, device: torch.device) -> None:
         """Keeps the digits and tables on the device that asks for them, so that batches are made there."""
         if self.images.device != device:
-            self.images, self.labels = self.images.to(device), self.labels.to(device)
+            self.images = self.images.to(device)
+            self.labels = None if self.labels is None else self.labels.to(device)
             self._scenes.clear()
         self._tables = {k: (e, key.to(device), u.to(device)) for k, (e, key, u) in self._tables.items()}
 
@@ -147,8 +176,5 @@ class MNIST(ByTicket):
                 everything = torch.arange(self.size(split), device=index.device).split(1000)
                 self._scenes[split] = torch.cat([self._draw(split, 0, part) for part in everything])
             image = self._scenes[split][index]
-        return {
-            "image": image[:, None].float() / 255,
-            "label": self.labels[index + SPLITS[split].start],
-            "key": key[index],
-        }
+        label = {} if self.labels is None else {"label": self.labels[index + SPLITS[split].start]}
+        return {"image": image[:, None].float() / 255, **label, "key": key[index]}

@@ -16,6 +16,11 @@ def _patch(rows: Tensor, columns: Tensor, size: int, width: int) -> Tensor:
     return index.flatten(-2)
 
 
+def below(number: Tensor, limit: int) -> Tensor:
+    """Whole numbers below a limit from numbers in [0, 1)."""
+    return (number * limit).long().clamp(max=limit - 1)  # a float32 just below 1 can round up to the limit
+
+
 def scenes(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int, clutter: int = 0, piece: int = 8) -> Tensor:
     """Pastes each digit at a random place of a black canvas, with `clutter` random crops of digits of the pool.
 
@@ -34,10 +39,6 @@ def scenes(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int, clutter: 
         (batch, canvas, canvas) uint8.
     """
     batch, side = digits.shape[:2]
-
-    def below(number: Tensor, limit: int) -> Tensor:
-        return (number * limit).long().clamp(max=limit - 1)  # a float32 just below 1 can round up to the limit
-
     corner = below(uniform[:, :2], canvas - side + 1)
     index = _patch(corner[:, 0], corner[:, 1], side, canvas)  # (batch, side * side)
     image = digits.new_zeros(batch, canvas * canvas).scatter_(1, index, digits.flatten(1))
@@ -51,3 +52,22 @@ def scenes(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int, clutter: 
         index = _patch(paste[..., 0], paste[..., 1], piece, canvas)
         image.scatter_reduce_(1, index.flatten(1), pieces.flatten(1), "amax")
     return image.view(batch, canvas, canvas)
+
+
+def pairs(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int) -> Tensor:
+    """Pastes each digit and another of the pool at random places; where they overlap the sum, at most white.
+
+    (The DRAW paper, section 4.3.)
+
+    Args:
+        digits, pool, canvas: see :func:`scenes`.
+        uniform: (batch, 5) in [0, 1): place of the digit, the other digit, its place.
+
+    Returns:
+        (batch, canvas, canvas) uint8.
+    """
+    others = pool[below(uniform[:, 2], len(pool))]
+    first, second = (
+        scenes(digit, pool, place, canvas).int() for digit, place in ((digits, uniform[:, :2]), (others, uniform[:, 3:]))
+    )
+    return (first + second).clamp(max=255).to(torch.uint8)

@@ -10,6 +10,7 @@ SHAPES = {  # the axes of each tensor
     "boxes": ("batch", "steps", "windows", "4"),
     "images": ("batch", "channels", "height", "width"),
     "views": ("batch", "steps", "windows * channels", "size", "size"),
+    "frames": ("batch", "steps", "channels", "height", "width"),
 }
 
 
@@ -33,6 +34,8 @@ class Attention:
         outputs: for each sample the names of the outputs or steps, as many as are valid; without names all are valid.
         views: (batch, steps, windows * channels, size, size), what the model saw through each box, the channels of the
             finest window first.
+        frames: (batch, steps, channels, height, width) in [0, 1], what a model that paints had painted after each step;
+            boxes are in pixels of these.
         layers: of how many layers the heads are, those of the first layer first.
 
     Raises:
@@ -46,6 +49,7 @@ class Attention:
     inputs: list[list[str]] = field(default_factory=list)
     outputs: list[list[str]] = field(default_factory=list)
     views: Tensor | None = None
+    frames: Tensor | None = None
     layers: int = 1
 
     def __post_init__(self) -> None:
@@ -71,6 +75,9 @@ class Attention:
         self._check_names("outputs", self._sizes()[0])
         self._check_names("inputs", self._sizes()[1])
         self._check_views()
+        if self.frames is not None and (self.boxes is None or self.frames.shape[1] != self.boxes.shape[1]):
+            steps = 0 if self.boxes is None else self.boxes.shape[1]
+            raise ValueError(f"frames is of {self.frames.shape[1]} steps and boxes of {steps}")
 
     def _sizes(self) -> tuple[int, int]:
         """Number of outputs or steps and of inputs, with those that are not valid; without weights no inputs."""
@@ -122,7 +129,7 @@ class Attention:
         inputs = len(cut["inputs"][0]) if self.inputs else None
         if self.weights is not None:
             cut["weights"] = cut["weights"][:, :, :outputs, :inputs]
-        cut |= {name: cut[name][:, :outputs] for name in ("boxes", "views") if name in cut}
+        cut |= {name: cut[name][:, :outputs] for name in ("boxes", "views", "frames") if name in cut}
         return replace(self, **cut)
 
     def valid(self) -> tuple[Tensor, Tensor]:

@@ -45,3 +45,23 @@ class BitsPerSymbol(Metric):
 
     def compute(self) -> Tensor:
         return (self.nats / self.total / math.log(2)).float()
+
+
+class Nats(Metric):
+    """Mean over samples of what each is worth in nats, summed in float64."""
+
+    higher_is_better = False
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("nats", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, nats: Tensor) -> None:
+        """(batch,)."""
+        self.nats += nats.double().sum()
+        self.total += nats.numel()
+
+    def compute(self) -> Tensor:
+        return (self.nats / self.total).float()
