@@ -10,7 +10,9 @@ from datamodules.sampling import generator
 
 SEED = 20150216  # of the static draw, the same in every run
 PIXELS = 28 * 28
-FILES = {f"binarized_mnist_{name}.amat": count for name, count in (("train", 50_000), ("valid", 10_000), ("test", 10_000))}
+FILES = {
+    f"binarized_mnist_{name}.amat": count for name, count in (("train", 50_000), ("valid", 10_000), ("test", 10_000))
+}
 
 # the finaliser of MurmurHash3 (Appleby 2011), its constants as signed 64-bit integers
 MIX_1 = 0xFF51AFD7ED558CCD - 2**64

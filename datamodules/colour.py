@@ -1,7 +1,7 @@
 """Colour pictures for models that paint: CIFAR-10, and the house numbers of SVHN, from local folders.
 
-Both are read as published, and nothing is unpickled: CIFAR-10 in its binary version (`cifar-10-batches-bin`), SVHN in its
-first format, the full numbers with `digitStruct.mat`.
+Both are read as published, and nothing is unpickled: CIFAR-10 in its binary version (`cifar-10-batches-bin`), SVHN in
+its first format, the full numbers with `digitStruct.mat`.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Handwritten digits: plain, translated on a larger canvas, among clutter, or two together; grey, or black and white."""
+"""Handwritten digits: plain, translated, among clutter or two together; in grey, or black and white."""
 
 import gzip
 import lzma
@@ -73,8 +73,8 @@ class MNIST(ByTicket):
         clutter: number of pieces of other digits in each picture.
         piece: side of a piece.
         digits: 1; or 2, a random other of the same split at another place, summed.
-        binarise: null: grey; "static": each digit is drawn once, its pixels white with the probability of their grey, or
-            is read from Larochelle's files where `root` has them; "dynamic": training digits are drawn anew every
+        binarise: null: grey; "static": each digit is drawn once, its pixels white with the probability of their grey,
+            or is read from Larochelle's files where `root` has them; "dynamic": training digits are drawn anew every
             epoch, the others as with "static".
         batch_size: training batch for each process.
         eval_batch_size: validation and test batch for each process.

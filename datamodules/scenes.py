@@ -68,6 +68,7 @@ def pairs(digits: Tensor, pool: Tensor, uniform: Tensor, canvas: int) -> Tensor:
     """
     others = pool[below(uniform[:, 2], len(pool))]
     first, second = (
-        scenes(digit, pool, place, canvas).int() for digit, place in ((digits, uniform[:, :2]), (others, uniform[:, 3:]))
+        scenes(digit, pool, place, canvas).int()
+        for digit, place in ((digits, uniform[:, :2]), (others, uniform[:, 3:]))
     )
     return (first + second).clamp(max=255).to(torch.uint8)

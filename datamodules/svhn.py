@@ -1,4 +1,4 @@
-"""Street View House Numbers in the first published format: pictures of any size, boxes of their digits in a MATLAB file."""
+"""Street View House Numbers in the first published format: pictures of any size, and the boxes of their digits."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ BOXES = "digitStruct.mat"
 
 
 def read_boxes(path: Path) -> list[tuple[str, tuple[float, float, float, float]]]:
-    """File name and box around all digits, as (left, top, right, bottom) in pixels, of each picture in digitStruct.mat."""
+    """Of each picture in digitStruct.mat: its file, and the box around all digits as (left, top, right, bottom)."""
     try:
         import h5py
     except ImportError:

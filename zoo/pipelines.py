@@ -1,15 +1,19 @@
 """From raw inputs (a sentence, a picture) to a result and where the model looked."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.looking.attention import Attention
+from zoo.looking.pictures import PictureError, black_ground, fit, read_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +75,7 @@ class Pipeline:
     """
 
     task = "other"  # one of the Hub's pipeline tags, for the card
+    default: str | None = None  # what the command line reads where it is given no input
 
     @classmethod
     def of(cls, network: dict[str, Any]) -> type["Pipeline"]:
@@ -130,6 +135,70 @@ class Pipeline:
             data: the ``data`` part of the run's config.
         """
         return {}
+
+
+@dataclass(frozen=True)
+class Label(Result):
+    """The class of one picture.
+
+    Args:
+        label: the most probable class.
+        probabilities: of every class; they sum to one.
+    """
+
+    label: int
+    probabilities: list[float]
+
+    @property
+    def title(self) -> str:
+        return f"{self.label} ({self.probabilities[self.label]:.1%})"
+
+
+class Digits(Pipeline):
+    """Pictures of one bright digit on black to labels.
+
+    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
+    """
+
+    task = "image-classification"
+
+    def unpack(self, raw: Any) -> list[Any] | None:
+        """A batch is a list, or an array or tensor of four axes, pictures first."""
+        return list(raw) if isinstance(raw, np.ndarray | Tensor) and raw.ndim == 4 else super().unpack(raw)
+
+    @staticmethod
+    def preprocess(data: dict[str, Any]) -> dict[str, Any]:
+        """Side of the picture and of the digit on it, in pixels."""
+        return {"size": data["canvas"], "digit": 28} if "canvas" in data else {}
+
+    def size(self) -> int:
+        """Side of the pictures that the network takes."""
+        size = self.config["preprocess"].get("size")
+        if size is None:
+            name = f"{self.config['slug']}.{self.config['row']}"
+            raise InputError(f"{name} does not take pictures: its config.json names no size of them")
+        return size
+
+    def prepare(self, raw: Any, index: int, count: int) -> Tensor:
+        """(size, size) in [0, 1], bright on black; warns of what was done to the picture."""
+        size = self.size()
+        name = _name(raw, index, count)
+        try:
+            picture = fit(black_ground(read_picture(raw)), size, self.config["preprocess"].get("digit"))
+        except PictureError as error:
+            raise InputError(f"{name}: {error}") from None
+        told = [*picture.told, *(["all pixels are alike"] if picture.grey.max() == picture.grey.min() else [])]
+        if told:
+            warnings.warn(f"{name}: {', '.join(told)}", stacklevel=6)  # the line that called the pipeline
+        return picture.grey
+
+
+def _name(raw: Any, index: int, count: int) -> str:
+    """What a message calls a picture."""
+    file = getattr(raw, "filename", "") if isinstance(raw, Image.Image) else raw
+    if isinstance(file, str | Path) and str(file):
+        return str(file)
+    return "the picture" if count == 1 else f"picture {index}"
 
 
 def pipeline(name: str | Path) -> Pipeline:

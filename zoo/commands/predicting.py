@@ -48,11 +48,14 @@ def predict(cfg: DictConfig) -> None:
 
 def _predict(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
     name, given, output, options = cfg["name"], cfg["input"], cfg["output"], cfg["options"]
-    if not name or not given:
+    if not name:
         raise ZooError("say with what and of what: name=<slug>.<row> input=<path>")
     if output and not Path(output).absolute().parent.is_dir():
         raise ZooError(f"{output}: there is no folder {Path(output).parent}")
     pipe = pipeline(name)
+    given = given or pipe.default
+    if not given:
+        raise ZooError("say with what and of what: name=<slug>.<row> input=<path>")
     _check(pipe, options)
     several = isinstance(given, list)
     raw = [pipe.read(str(each)) for each in given] if several else pipe.read(str(given))

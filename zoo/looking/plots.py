@@ -1,4 +1,4 @@
-"""Draws one sample of an attention record: an alignment matrix, a glimpse path, or heat maps over an image."""
+"""Draws a sample of an attention record: an alignment matrix, a glimpse path, a painting, or maps over an image."""
 
 import math
 import os
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -18,6 +19,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from zoo.looking.attention import Attention
+from zoo.looking.film import film
 
 MOST = 13.0  # inches that a figure is at most wide or high
 FAINTEST = 0.05  # weights below are not drawn as lines
@@ -37,17 +39,22 @@ def plot(
 
     Args:
         path: where to save, in the format of its ending (png without one); a kill leaves the old file or the new one.
+            Boxes are saved as a film where it ends in .gif.
         lines: whether weights over names are drawn as lines between them, and not as matrices.
 
     Raises:
         ValueError: an image is missing or cannot be drawn, lines where there are no names, or the file's ending is of
             no known format.
     """
-    kind = glimpse_path if attention.boxes is not None else heat_maps if attention.grid else alignment_matrix
+    kind = heat_maps if attention.grid else alignment_matrix
+    if attention.boxes is not None:
+        kind = glimpse_path if attention.frames is None else painting
     if lines and kind is not alignment_matrix:
         raise ValueError("lines are drawn between names, and this record is of an image")
     figure = (head_lines if lines else kind)(attention, index, title)
-    if path is not None:
+    if path is not None and attention.boxes is not None and Path(path).suffix.lower() == ".gif":
+        film(attention[index], path)
+    elif path is not None:
         save(figure, path)
     return figure
 
@@ -169,6 +176,35 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
                 ax.set_title(names[step], fontsize=9, parse_math=False)
             if column == 0:
                 ax.set_ylabel(f"{boxes[0, window, 2] - boxes[0, window, 0]:.3g} px", fontsize=9)
+    return figure
+
+
+def painting(attention: Attention, index: int | None = 0, title: str | None = None) -> Figure:
+    """About ten frames from the first to the last, the window of each as a red square; before them the image.
+
+    After figures 1 and 6 of Gregor et al. 2015.
+
+    Args:
+        index: of a sample, or None for a row of frames for each.
+    """
+    samples = range(len(attention)) if index is None else [index]
+    steps = attention.boxes.shape[1]
+    seen = np.unique(np.linspace(0, steps - 1, min(steps, 10)).round().astype(int))
+    given = attention.images is not None and not torch.equal(attention.images, attention.frames[:, -1])
+    columns, cell = len(seen) + given, min(1.1, (MOST - 1) / len(samples))
+    figure = _figure(columns * cell + 0.3, len(samples) * cell + (0.6 if title else 0.3), title)
+    axes = figure.subplots(len(samples), columns, squeeze=False)
+    for row, sample in zip(axes, samples, strict=True):
+        one = attention[sample]
+        names, boxes, frames = _names(one.outputs, steps), _array(one.boxes)[0], _array(one.frames)[0]
+        if given:
+            _show(row[0], _image(one))
+        for step, ax in zip(seen, row[given:], strict=True):
+            _show(ax, frames[step])
+            left, top, right, bottom = boxes[step, 0]
+            ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="red", linewidth=1.2))
+            if sample == samples[0]:
+                ax.set_title(names[step], fontsize=8, parse_math=False)
     return figure
 
 

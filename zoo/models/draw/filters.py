@@ -54,7 +54,7 @@ class Filters(nn.Module):
         return window.intensity[..., None, None] * (rows @ f_x.mT).view(len(picture), self.n, -1, self.n)
 
     def write(self, patch: Tensor, window: Window, canvas: Tensor) -> Tensor:
-        """The canvas plus F_Y^T w F_X / gamma (equation 29): (batch, N, channels, N) -> (batch, size, channels, size)."""
+        """The canvas plus F_Y^T w F_X / gamma (equation 29), for w (batch, N, channels, N)."""
         f_x, f_y = self(window)
         columns = f_y.mT @ (patch / window.intensity[..., None, None]).flatten(2)  # (batch, size, channels * N)
         columns = columns.view(len(patch), -1, self.n)

@@ -59,6 +59,5 @@ class Biases(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         inputs = torch.cat(ctx.inputs)  # (steps * batch, inputs)
-        ctx.inputs.clear()
         d_weight = gradient.flatten(0, 1).to(inputs.dtype).t() @ inputs
         return d_weight.to(gradient.dtype), gradient.sum(0), None, None

@@ -1,5 +1,6 @@
 """DRAW: A Recurrent Neural Network for Image Generation (Gregor, Danihelka, Graves, Rezende, Wierstra; ICML 2015)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -99,11 +100,19 @@ class DRAW(nn.Module):
         return nn.Parameter(torch.zeros(shape)) if learned else nn.Buffer(torch.zeros(shape), persistent=False)
 
     def _initialise(self) -> None:
-        """Zero biases, so that a fresh window is all but centred; forget gates that keep."""
+        """Zero biases, so that a fresh window is all but centred; forget gates that keep.
+
+        The paper does not say how filters start. With a variance of 1 those of a 2 x 2 window see four corners, which
+        are black; here sigma is half the stride, and a fresh window sees the whole picture.
+        """
         for layer in (each for each in self.modules() if isinstance(each, nn.Linear)):
             nn.init.zeros_(layer.bias)
         for lstm in (self.encode, *([self.decode] if self.generates else [])):
             nn.init.ones_(lstm.bias.data[self.hidden : 2 * self.hidden])
+        for filters, start in ((self.read, 0), (self.write, self.parts[0])):
+            if filters:
+                stride = (self.size - 1) / max(filters.n - 1, 1)
+                nn.init.constant_(self.attend.bias.data[start + 2 : start + 3], 2 * math.log(max(stride, 2) / 2))
 
     def compile(self, **options) -> None:
         """Compiles one step, and not the loop: seconds instead of minutes."""
@@ -131,10 +140,9 @@ class DRAW(nn.Module):
             The state, [mu_t, log sigma_t], z_t, and what each linear layer was applied to.
         """
         painted = state.canvas.sigmoid()
+        r = painted.flatten(1)  # equations 3 and 17 but for the part of x; see `_encoder`
         if self.read:
             r = self.look(torch.cat((picture, picture - painted), 2), state.said)  # equations 3 and 4
-        else:
-            r = painted.flatten(1)  # equations 3 and 17 but for the part of x; see `_encoder`
         h_enc, cell = state.encoder
         h_dec, _ = state.decoder
         used = {"encode": self._join("encode", linears, r, h_dec, h_enc)}
