@@ -1,9 +1,11 @@
-"""CPU seconds of a training step and of beam search beside Joey NMT 2.3 and torch.nn.Transformer.
+"""CPU seconds of a training step and of beam search beside Joey NMT 2.3, torch.nn.Transformer, or a plain DRAW.
 
 Every contender has the same shape and the same batch of random sentences, and runs in a process of its own, in turns;
 the best of all rounds counts. Joey NMT lives in an environment of its own (`pip install joeynmt==2.3.0
 importlib_metadata` and the zoo's version of torch); without it the others are measured. The encoder of Joey NMT's model
 after Luong must be bidirectional, so it is 128 wide each way; the zoo's, as the paper's, reads in one direction.
+
+DRAW's steps are of 100 digits and T = 64, with attention; the plain one is that of scripts/plain_draw.py.
 
 python scripts/peers.py transformer --joey <environment>/bin/python
 """
@@ -20,11 +22,13 @@ import torch
 
 WORDS, BATCH, BEAM = 8000, 64, 5
 LENGTH = {"transformer": 32, "bahdanau": 25, "luong": 25}  # symbols of source and target
+DIGITS = 100  # of a step of DRAW
 ROUNDS, STEPS = 3, {"train": 3, "decode": 1}
 CONTENDERS = {
     "train": ["zoo bf16", "joey fp32", "joey bf16", "torch bf16"],
     "decode": ["zoo bf16", "zoo fp32", "joey fp32", "joey bf16"],
 }
+PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16"]
 RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
 
 
@@ -133,11 +137,31 @@ def of_torch(room: str, task: str, half: bool) -> Callable[[], None]:
     return training(torch.nn.ModuleList([embed, stacks]).train(), loss, half)
 
 
+def of_draw(made: str, half: bool) -> Callable[[], None]:
+    """A step of DRAW: the zoo's, or a plain one."""
+    from plain_draw import STEPS as T
+    from plain_draw import PlainDRAW
+
+    from zoo.models.draw import LitDRAW
+    from zoo.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    torch.manual_seed(0)
+    image, key = torch.rand(DIGITS, 1, 28, 28).round(), torch.arange(DIGITS)
+    if made == "plain":
+        model = PlainDRAW()
+        return training(model, lambda: model(image[:, 0]), half)
+    model = LitDRAW(num_steps=T)
+    return training(model, lambda: model.loss({"image": image, "key": key})["loss"], half)
+
+
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
     made, precision = name.split()
-    step = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}[made](room, task, precision == "bf16")
+    half = precision == "bf16"
+    of = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}
+    step = of_draw(made, half) if room == "draw" else of[made](room, task, half)
     step(), step()
     began = time.process_time()
     for _ in range(STEPS[task]):
@@ -149,7 +173,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
     """The best CPU seconds of each contender that runs."""
     best = {
         name: float("inf")
-        for name in CONTENDERS[task]
+        for name in (PAINTERS if room == "draw" else CONTENDERS[task])
         if (joey or not name.startswith("joey")) and (room == "transformer" or not name.startswith("torch"))
     }
     for _ in range(ROUNDS):
@@ -169,7 +193,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("room", choices=LENGTH)
+    parser.add_argument("room", choices=[*LENGTH, "draw"])
     parser.add_argument("--task", choices=STEPS, help="default: both")
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -179,11 +203,15 @@ def main() -> None:
     if given.contender:
         child(given.room, given.task, given.contender)
         return
-    for task in [given.task] if given.task else STEPS:
+    tasks = ["train"] if given.room == "draw" else STEPS
+    if given.task and given.task not in tasks:
+        parser.error(f"{given.room} does not {given.task}")
+    for task in [given.task] if given.task else tasks:
         best = compare(given.room, task, given.joey)
         first = next(iter(best), None)
         for name, seconds in best.items():
-            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}", flush=True)
+            speed = f"  {DIGITS / seconds:6.0f} images/s" if given.room == "draw" else ""
+            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}{speed}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.datamodules.test_colour import write_svhn
 from zoo.training import running
 
 EXPERIMENTS = sorted(
@@ -19,6 +20,7 @@ TEXT = {
 }
 LITTLE = ("data.vocabulary=60", "data.limit=40")
 TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
+DRAW = ("model.num_steps=2", "model.hidden=8", "callbacks.figures.count=1", "data.limit=16")
 FORMER = ("model.dim=8", "model.depth=1", "self_attention.heads=2", "callbacks.figures.count=1", "data.limit=40")
 
 
@@ -38,8 +40,25 @@ def small(tmp_path):
             return (f"data.root={tmp_path}", "data.vocabulary=60")
         return ("data.vocabulary=60", "data.max_length=16") if row == "debian_sections" else ("data.context=16",)
 
+    def draw(row: str) -> tuple[str, ...]:
+        if row.startswith("cluttered"):
+            return ()
+        some = ("model.latent=3", "model.importance_samples=2")
+        if row == "cifar10":
+            for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+                (tmp_path / name).write_bytes(bytes(3073 * 8))
+            return (*some, f"data.root={tmp_path}", "data.validation=8")
+        if row == "svhn54":
+            pytest.importorskip("h5py")
+            for folder, count in (("train", 24), ("test", 8)):
+                write_svhn(tmp_path / folder, [[(5, 4, 10, 20)]] * count)
+            return (*some, f"data.root={tmp_path}", "data.validation=8")
+        return some
+
     def overrides(experiment: str) -> tuple[str, ...]:
         slug = experiment.split("/")[0]
+        if slug == "draw":
+            return (*FAST, *DRAW, *draw(experiment.removeprefix("draw/")))
         if slug == "former":
             return (*FAST, *FORMER, *former(experiment.removeprefix("former/")))
         if slug not in TEXT:

@@ -1,11 +1,15 @@
 """The comparison with other libraries: what is compared is the zoo's own step, and ratios are of the best rounds."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from scripts import peers
+from scripts.plain_draw import PlainDRAW
+from tests.conftest import ROOT
+from zoo.models.draw import DRAW
 
 
 @pytest.mark.parametrize("room", peers.LENGTH)
@@ -17,6 +21,45 @@ def test_the_zoos_part_runs(room, task, monkeypatch, capsys):
     peers.child(room, task, "zoo fp32")
     torch.set_num_threads(threads)
     assert float(capsys.readouterr().out) > 0
+
+
+@pytest.mark.parametrize("contender", ["zoo fp32", "plain fp32"])
+def test_draws_parts_run_and_compute_the_same(contender, monkeypatch):
+    monkeypatch.setattr("sys.path", [str(ROOT / "scripts"), *sys.path])
+    monkeypatch.setattr(peers, "DIGITS", 3)
+    losses = []
+    monkeypatch.setattr(peers, "training", lambda model, loss, half: losses.append(loss().item()))
+    monkeypatch.setattr("plain_draw.STEPS", 2)
+    peers.of_draw(contender.split()[0], half=False)
+    assert 400 < losses[0] < 700, "784 log 2 and a little for the codes"
+
+
+def test_plain_draw_is_the_zoos(monkeypatch):
+    """The same weights and noise give the same bound, so the same work is compared."""
+    torch.manual_seed(0)
+    plain, ours = PlainDRAW(steps=3), DRAW(num_steps=3, learned_start=False)
+    image, noise = torch.rand(4, 1, 28, 28).round(), torch.randn(4, 3, 100)
+    order = torch.cat([torch.arange(1024).view(4, 256)[i] for i in (0, 1, 3, 2)])  # torch has the candidate third
+    with torch.no_grad():
+        for cell, inputs, mine in ((plain.encoder, 264, ours.encode), (plain.decoder, 100, ours.decode)):
+            weight, bias = mine.weight[order], mine.bias[order]
+            cell.weight_ih.copy_(weight[:, :inputs]), cell.weight_hh.copy_(weight[:, inputs:])
+            cell.bias_ih.copy_(bias), cell.bias_hh.zero_()
+        for theirs, mine in (
+            (plain.read_window, slice(0, 5)),
+            (plain.write_window, slice(5, 10)),
+            (plain.patch, slice(10, 35)),
+        ):
+            theirs.weight.copy_(ours.attend.weight[mine]), theirs.bias.copy_(ours.attend.bias[mine])
+        for theirs, mine in ((plain.mean, slice(0, 100)), (plain.log_std, slice(100, 200))):
+            theirs.weight.copy_(ours.infer.weight[mine]), theirs.bias.copy_(ours.infer.bias[mine])
+        # a glimpse is [x, error] there, and row, channel, column here
+        columns = plain.encoder.weight_ih[:, :8].clone().view(-1, 2, 2, 2)  # rows, channels, columns
+        plain.encoder.weight_ih[:, :8] = columns.transpose(1, 2).reshape(-1, 8)
+        drawn = iter(noise.unbind(1))
+        monkeypatch.setattr(torch, "randn_like", lambda x: next(drawn))
+        found = ours(image, noise)
+        torch.testing.assert_close(plain(image[:, 0]), (found.reconstruction + found.kl.sum(1)).mean())
 
 
 def test_torchs_part_learns(monkeypatch):

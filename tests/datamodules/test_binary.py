@@ -73,7 +73,7 @@ def test_the_spec_of_what_is_painted_names_no_classes():
     assert MNIST().spec == {"channels": 1, "num_classes": 10}
     assert MNIST(binarise="static").spec == MNIST(digits=2, canvas=60).spec == {"channels": 1}
     for wrong in ({"binarise": "sometimes"}, {"digits": 3}, {"digits": 2, "clutter": 4}):
-        with pytest.raises(DataError, match="expected|not null"):
+        with pytest.raises(DataError, match=r"expected|not null"):
             MNIST(**wrong)
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_published_file_is_named(published, damage):
     root, _ = published
     path = root / "binarized_mnist_valid.amat"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match="binarized_mnist_valid.amat: truncated or altered") as caught:
+    with pytest.raises(DataError, match=r"binarized_mnist_valid\.amat: truncated or altered") as caught:
         binary.read_published(str(root))
     assert "\n" not in str(caught.value)
 
@@ -148,5 +148,5 @@ def test_a_damaged_published_file_is_named(published, damage):
 def test_a_missing_published_file_is_named(published):
     root, _ = published
     (root / "binarized_mnist_test.amat").unlink()
-    with pytest.raises(DataError, match="binarized_mnist_test.amat"):
+    with pytest.raises(DataError, match=r"binarized_mnist_test\.amat"):
         MNIST(binarise="static", root=str(root)).setup()

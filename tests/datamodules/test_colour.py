@@ -145,10 +145,10 @@ def test_svhn_is_read_with_the_box_around_all_digits(tmp_path):
 def test_a_damaged_svhn_is_named(tmp_path):
     write_svhn(tmp_path / "train", [[(5, 4, 10, 20)]])
     (tmp_path / "train" / "1.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="1.png: cannot be read"):
+    with pytest.raises(DataError, match=r"1\.png: cannot be read"):
         svhn.read_svhn(str(tmp_path), ("train", "extra"))
     (tmp_path / "train" / svhn.BOXES).write_bytes(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(DataError, match="digitStruct.mat: truncated"):
+    with pytest.raises(DataError, match=r"digitStruct\.mat: truncated"):
         svhn.read_svhn(str(tmp_path), ("train",))
 
 

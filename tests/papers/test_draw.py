@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import zoo
+from scripts import draw as pictures
 from tests.conftest import last_json
 from zoo import release
 from zoo.commands.predicting import predict
@@ -534,3 +535,15 @@ def test_a_checkpoint_of_either_kind_becomes_a_release(composed, tmp_path):
         made = release_checkpoint(checkpoint, f"draw.{row}", folder=tmp_path / row)
         network = zoo.create_model(made)
         assert network.generates == (row == "mnist") and network.num_steps == 2
+
+
+def test_the_pictures_of_the_card(folder, tmp_path, monkeypatch):
+    def some_digits(network: DRAW, count: int) -> dict[str, torch.Tensor]:
+        return make_batch(network, min(count, 9))
+
+    monkeypatch.setattr(pictures, "digits", some_digits)
+    pictures.paint(folder("mnist"), str(tmp_path / "draw"))
+    pictures.look(folder("cluttered100_8", num_classes=10), str(tmp_path / "draw"))
+    written = sorted(path.name for path in tmp_path.glob("draw_*"))
+    kinds = ("film.gif", "glimpses.gif", "glimpses.png", "kl.png", "reconstructions.png", "samples.png")
+    assert written == [f"draw_{kind}" for kind in kinds]

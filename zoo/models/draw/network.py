@@ -100,15 +100,18 @@ class DRAW(nn.Module):
         return nn.Parameter(torch.zeros(shape)) if learned else nn.Buffer(torch.zeros(shape), persistent=False)
 
     def _initialise(self) -> None:
-        """Zero biases, so that a fresh window is all but centred; forget gates that keep.
+        """Zero biases, so that a fresh window is all but centred; forget gates that keep; inputs of a size.
 
         The paper does not say how filters start. With a variance of 1 those of a 2 x 2 window see four corners, which
         are black; here sigma is half the stride, and a fresh window sees the whole picture.
         """
         for layer in (each for each in self.modules() if isinstance(each, nn.Linear)):
             nn.init.zeros_(layer.bias)
-        for lstm in (self.encode, *([self.decode] if self.generates else [])):
+        lstms = [(self.encode, self.reads)] + ([(self.decode, self.latent)] if self.generates else [])
+        for lstm, first in lstms:
             nn.init.ones_(lstm.bias.data[self.hidden : 2 * self.hidden])
+            for inputs in lstm.weight.data.tensor_split([first], 1):  # what comes in and the states, each by its number
+                nn.init.uniform_(inputs, -(inputs.shape[1] ** -0.5), inputs.shape[1] ** -0.5)
         for filters, start in ((self.read, 0), (self.write, self.parts[0])):
             if filters:
                 stride = (self.size - 1) / max(filters.n - 1, 1)
