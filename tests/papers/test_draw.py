@@ -343,9 +343,23 @@ def test_a_compiled_step_gives_the_same_bound_and_gradients(kind):
 
 def test_the_step_of_a_classifier_is_compiled_and_not_its_loop(monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function.__name__) or function)
-    make().compile(), make(num_classes=3).compile()
-    assert compiled == ["step", "glimpse"]
+
+    def compile(function, **_):
+        def run(*arguments):
+            compiled.append(function.__name__)
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile)
+    painter, classifier = make(), make(num_classes=3)
+    painter.compile(), classifier.compile()
+    image, noise = some(painter)
+    painter(image, noise), classifier(image)
+    assert compiled == ["step"] * 3 + ["glimpse"] * 3
+    with torch.no_grad():  # batches of other sizes would be compiled anew
+        painter(image, noise), classifier(image)
+    assert len(compiled) == 6
 
 
 # --- training and use -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """DRAW: A Recurrent Neural Network for Image Generation (Gregor, Danihelka, Graves, Rezende, Wierstra; ICML 2015)."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -94,6 +95,7 @@ class DRAW(nn.Module):
             self.canvas_start = self._start(learned_start, size, channels, size)
         else:
             self.answer = nn.Linear(hidden, num_classes)
+        self.quick = None  # a compiled step
         self._initialise()
 
     def _start(self, learned: bool, *shape: int) -> Tensor:
@@ -118,9 +120,13 @@ class DRAW(nn.Module):
                 nn.init.constant_(self.attend.bias.data[start + 2 : start + 3], 2 * math.log(max(stride, 2) / 2))
 
     def compile(self, **options) -> None:
-        """Compiles one step, and not the loop: seconds instead of minutes."""
-        name = "step" if self.generates else "glimpse"
-        setattr(self, name, torch.compile(getattr(self, name), **options))
+        """Compiles one step, and not the loop: seconds instead of minutes; for training, whose batches are alike."""
+        self.quick = torch.compile(self.step if self.generates else self.glimpse, **({"dynamic": False} | options))
+
+    def _step(self) -> Callable:
+        """One step as this pass takes it."""
+        plain = self.step if self.generates else self.glimpse
+        return self.quick if self.quick and torch.is_grad_enabled() else plain
 
     # --- one step --------------------------------------------------------------------------------------------------
 
@@ -235,10 +241,10 @@ class DRAW(nn.Module):
         paints = () if self.write else ("paint",)
         layers = self._layers(len(image), "infer", "decode", *paints, encode=self._encoder(picture))
         with torch.autocast(image.device.type, enabled=False):  # products know their types, filters stay in float32
-            states, inferred, zs = [self._begin(len(image))], [], []
+            states, inferred, zs, step = [self._begin(len(image))], [], [], self._step()
             for t, noise_t in enumerate(noise.unbind(1)):
                 linears = {name: layer.at(t) for name, layer in layers.items()}
-                state, each, z, used = self.step(picture, noise_t, states[-1], linears)
+                state, each, z, used = step(picture, noise_t, states[-1], linears)
                 for name, layer in layers.items():
                     layer.used(used[name])
                 states = [*states, state] if keep else [state]
@@ -251,9 +257,9 @@ class DRAW(nn.Module):
         picture = image.transpose(1, 2).contiguous()
         layers = self._layers(len(image), "encode")
         with torch.autocast(image.device.type, enabled=False):
-            states = [self._begin(len(image))]
+            states, step = [self._begin(len(image))], self._step()
             for t in range(self.num_steps):
-                state, used = self.glimpse(picture, states[-1], {name: layer.at(t) for name, layer in layers.items()})
+                state, used = step(picture, states[-1], {name: layer.at(t) for name, layer in layers.items()})
                 for name, layer in layers.items():
                     layer.used(used[name])
                 states = [*states, state] if keep else [state]
