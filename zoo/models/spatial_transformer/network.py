@@ -131,11 +131,24 @@ def widest(make: Callable[[int], nn.Module], budget: int) -> int:
 
 
 class Answer(NamedTuple):
-    """What the network says, and how its N transformers saw the picture (N = 0 without)."""
+    """What the network says, and how its N transformers saw the picture (N = 0 without); these are for looking alone."""
 
     logits: Tensor  # (batch, classes)
-    grids: Tensor  # (batch, N, height', width', 2)
-    outputs: Tensor  # (batch, N, channels, height', width')
+    grids: Tensor  # (batch, N, height', width', 2), without gradient
+    outputs: Tensor  # (batch, N, channels, height', width'), without gradient
+
+
+def answer(logits: Tensor, image: Tensor, warps: list[Warp]) -> Answer:
+    """The answer of a network whose transformers made these warps of the image (batch, channels, height, width)."""
+    if not warps:
+        batch, channels, height, width = image.shape
+        return Answer(
+            logits.float(),
+            image.new_zeros(batch, 0, height, width, 2),
+            image.new_zeros(batch, 0, channels, height, width),
+        )
+    grids, outputs = (torch.stack([getattr(warp, name).detach() for warp in warps], 1) for name in ("grid", "output"))
+    return Answer(logits.float(), grids, outputs)
 
 
 class SpatialTransformerNetwork(nn.Module):
@@ -187,10 +200,6 @@ class SpatialTransformerNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Answer:
         """image: (batch, channels, size, size)."""
-        if not self.transformers:
-            empty = image.new_zeros(len(image), 0, *image.shape[1:])
-            return Answer(self.classify(image).float(), empty[:, :, 0, ..., None].expand(*[-1] * 4, 2), empty)
         warps = [transformer(image) for transformer in self.transformers]
-        outputs = torch.stack([warp.output for warp in warps], 1)
-        logits = self.classify(self.pool(outputs.flatten(1, 2)))
-        return Answer(logits.float(), torch.stack([warp.grid for warp in warps], 1), outputs)
+        seen = self.pool(torch.cat([warp.output for warp in warps], 1)) if warps else image
+        return answer(self.classify(seen), image, warps)

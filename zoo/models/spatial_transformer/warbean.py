@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from zoo.models.spatial_transformer.network import Answer, SpatialTransformer
+from zoo.errors import ZooError
+from zoo.models.spatial_transformer.network import Answer, SpatialTransformer, answer
 from zoo.nn.grid import TPS
 
 
@@ -29,7 +30,7 @@ class WarBean(nn.Module):
     def __init__(self, warp: str = "unbounded", control: int = 4, channels: int = 1, num_classes: int = 10):
         super().__init__()
         if warp not in ("none", "bounded", "unbounded") or channels != 1:
-            raise ValueError(f"warp is {warp!r} and channels {channels}; expected none, bounded or unbounded, and 1")
+            raise ZooError(f"warp is {warp!r} and channels {channels}; expected none, bounded or unbounded, and 1")
         self.transformer = None
         if warp != "none":
             grid = TPS(28, 28, control, reach=0.9)
@@ -38,9 +39,5 @@ class WarBean(nn.Module):
 
     def forward(self, image: Tensor) -> Answer:
         """image: (batch, 1, 28, 28)."""
-        if self.transformer is None:
-            return Answer(
-                self.classify(image).float(), image.new_zeros(len(image), 0, 28, 28, 2), image[:, None][:, :0]
-            )
-        warp = self.transformer(image)
-        return Answer(self.classify(warp.output).float(), warp.grid[:, None], warp.output[:, None])
+        warps = [] if self.transformer is None else [self.transformer(image)]
+        return answer(self.classify(warps[0].output if warps else image), image, warps)
