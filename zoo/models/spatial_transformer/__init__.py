@@ -6,9 +6,9 @@ from zoo.models.spatial_transformer.network import SpatialTransformerNetwork
 
 NETWORK = SpatialTransformerNetwork
 
-__all__ = ["NETWORK", "LitSpatialTransformer", "SpatialTransformerNetwork"]
+__all__ = ["NETWORK", "LitColocaliser", "LitSpatialTransformer", "SpatialTransformerNetwork"]
 
-_TRAINERS = {"LitSpatialTransformer": "module"}
+_TRAINERS = {"LitColocaliser": "colocalisation", "LitSpatialTransformer": "module"}
 
 
 def __getattr__(name: str):
