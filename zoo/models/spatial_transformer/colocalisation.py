@@ -44,14 +44,23 @@ class Colocaliser(nn.Module):
         size: of the pictures in pixels.
         sets: of pictures, each with an object in common; they share nothing but the encoder.
         width: filters of the encoder, the CNN of section 4.1.
+        start: the scale that a crop starts at, in the middle; from the identity, 1, the crops only grew here.
+        normalise: whether the activations of each layer of the encoder have length 1; the paper does not say. As they
+            are, blank crops are nearer to each other than those of digits.
     """
 
-    def __init__(self, size: int = 84, sets: int = 10, width: int = 64):
+    def __init__(
+        self, size: int = 84, sets: int = 10, width: int = 64, start: float = 0.5, normalise: bool = True
+    ):
         super().__init__()
+        self.normalise = normalise
         check_whole(CROP, size=size)
         check_whole(1, sets=sets, width=width)
         self.localisers = nn.ModuleList(
-            SpatialTransformer(*localisation(size), "attention", (CROP, CROP)) for _ in range(sets)
+            SpatialTransformer(
+                *localisation(size), "attention", (CROP, CROP), start=torch.tensor([start, 0.0, 0.0])
+            )
+            for _ in range(sets)
         )
         self.encoder = cnn(1, CROP, width, 10)
         self.register_buffer("trained", torch.tensor(False))  # whether the encoder is
@@ -62,12 +71,15 @@ class Colocaliser(nn.Module):
         return Crops(torch.stack([w.output for w in warps], 1), torch.stack([w.theta for w in warps], 1))
 
     def encode(self, crop: Tensor) -> Tensor:
-        """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28)."""
+        """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
+
+        Each of the three has length 1 (see `normalise`).
+        """
         activations = []
         for layer in self.encoder:
             crop = layer(crop)
             if isinstance(layer, nn.MaxPool2d | nn.Linear):
-                activations.append(crop.flatten(1))
+                activations.append(F.normalize(crop.flatten(1), eps=1e-3) if self.normalise else crop.flatten(1))
         return torch.cat(activations, 1)
 
 
