@@ -135,7 +135,7 @@ def test_the_cnn_of_64_filters_has_the_counts_that_the_paper_implies():
 @pytest.mark.parametrize("size", [28, 42, 60])
 def test_shapes_and_gradients(classifier, transformer, size):
     pool = size > 28
-    network = shake(SpatialTransformerNetwork(classifier, transformer, 2, size, pool, width=4, budget=1))
+    network = shake(SpatialTransformerNetwork(classifier, transformer, 2, size, pool, width=16, budget=1))
     answer = network(torch.rand(3, 1, size, size))
     n = 0 if transformer is None else 2
     assert answer.logits.shape == (3, 10) and answer.grids.shape == (3, n, size, size, 2)
@@ -178,8 +178,8 @@ def test_a_picture_turned_back_is_classified_as_the_upright_one():
         network.transformers[0].regress.bias.copy_(torch.tensor([c, -s, 0, s, c, 0]))
         there = network(turned)
         reference = network.classify(upright)
-    assert (there.outputs[0, 0] - upright[0]).abs().max() < 0.1 < (turned - upright).abs().max()
-    torch.testing.assert_close(there.logits, reference, rtol=0, atol=0.02)
+    assert (there.outputs[0, 0] - upright[0]).abs().max() < 0.15 < (turned - upright).abs().max()
+    torch.testing.assert_close(there.logits, reference, rtol=0, atol=0.05)
 
 
 def test_warbeans_networks():

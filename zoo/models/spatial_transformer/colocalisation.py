@@ -49,17 +49,13 @@ class Colocaliser(nn.Module):
             are, blank crops are nearer to each other than those of digits.
     """
 
-    def __init__(
-        self, size: int = 84, sets: int = 10, width: int = 64, start: float = 0.5, normalise: bool = True
-    ):
+    def __init__(self, size: int = 84, sets: int = 10, width: int = 64, start: float = 0.5, normalise: bool = True):
         super().__init__()
         self.normalise = normalise
         check_whole(CROP, size=size)
         check_whole(1, sets=sets, width=width)
         self.localisers = nn.ModuleList(
-            SpatialTransformer(
-                *localisation(size), "attention", (CROP, CROP), start=torch.tensor([start, 0.0, 0.0])
-            )
+            SpatialTransformer(*localisation(size), "attention", (CROP, CROP), start=torch.tensor([start, 0.0, 0.0]))
             for _ in range(sets)
         )
         self.encoder = cnn(1, CROP, width, 10)
@@ -156,10 +152,10 @@ class LitColocaliser(ZooModule):
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         image = batch["image"]  # (batch, sets, size, size)
-        crops, size = self.network(image), image.shape[-1]
-        scale = torch.full_like(crops.theta[..., :1], (CROP - 1) / (size - 1))
+        crops = self.network(image)
+        scale = crops.theta[..., :1].detach().abs().clamp(max=1.0)
         place = 2 * uniform(batch["key"], image.shape[1], 2) - 1
-        at_random = torch.cat((scale, place * (1 - scale)), -1)  # a crop of 28 pixels anywhere inside
+        at_random = torch.cat((scale, place * (1 - scale)), -1)  # a crop of the same size anywhere inside
         random = self.cut(image, at_random)
         both = torch.stack((crops.output, random))  # (2, batch, sets, 1, 28, 28)
         e, e_random = self.network.encode(both.flatten(0, 2)).view(2, *image.shape[:2], -1)
