@@ -22,6 +22,12 @@ def linear_to_zero(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / total_steps))
 
 
+def steps(optimizer: Optimizer, total_steps: int, at: list[float], factor: float = 0.1) -> LambdaLR:
+    """The learning rate of the optimiser, multiplied by a factor at each of some shares of the steps."""
+    check_share(**{f"at[{i}]": share for i, share in enumerate(at)}, factor=factor)
+    return LambdaLR(optimizer, lambda step: factor ** sum(step >= share * total_steps for share in at))
+
+
 def halving(optimizer: Optimizer, total_steps: int, hold: float, times: int) -> LambdaLR:
     """The learning rate of the optimiser, then halved at even distances (Luong et al. 2015).
 
