@@ -32,8 +32,11 @@ ROOMS = (  # one row for each pair of model and data class
     "transformer/debian_de_en",
     "former/debian_sections",
     "former/debian_characters",
+    "draw/mnist",
+    "draw/mnist_no_attention",
+    "draw/cluttered100_8",
 )
-STATIC = ("ram/mnist28_6", "ram/cluttered60_8")  # whose batches are all of one shape: CUDA graphs
+STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8")  # whose batches are all of one shape: CUDA graphs
 TRANSFORMER = (
     "experiment=transformer/debian_de_en",
     *TEXT[1:4],
