@@ -36,7 +36,8 @@ ROOMS = (  # one row for each pair of model and data class
     "draw/mnist_no_attention",
     "draw/cluttered100_8",
 )
-STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8")  # whose batches are all of one shape: CUDA graphs
+# whose batches are all of one shape: CUDA graphs
+STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8")
 TRANSFORMER = (
     "experiment=transformer/debian_de_en",
     *TEXT[1:4],
