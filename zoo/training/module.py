@@ -79,7 +79,11 @@ class ZooModule(pl.LightningModule):
         clip = plugin.clip_gradients if getattr(plugin, "scaler", None) else partial(Precision.clip_gradients, plugin)
         clip(optimizer, gradient_clip_val or 0.0, GradClipAlgorithmType(gradient_clip_algorithm or "norm"))
 
+    def parameter_groups(self) -> list[dict]:
+        """What the optimiser trains, in groups that may differ in their learning rate."""
+        return [{"params": list(self.parameters())}]
+
     def configure_optimizers(self) -> dict:
-        optimizer = instantiate(self.optimizer, self.parameters())
+        optimizer = instantiate(self.optimizer, self.parameter_groups())
         schedule = instantiate(self.schedule, optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
