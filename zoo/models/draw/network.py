@@ -105,7 +105,10 @@ class DRAW(nn.Module):
         """Zero biases, so that a fresh window is all but centred; forget gates that keep; inputs of a size.
 
         The paper does not say how filters start. With a variance of 1 those of a 2 x 2 window see four corners, which
-        are black; here sigma is half the stride, and a fresh window sees the whole picture.
+        are black, and with a gamma of 1 a patch all but vanishes when it is spread over the picture. Here sigma is half
+        the stride, so that a fresh window sees the whole picture; a constant patch paints its constant; and what is
+        read, means of many pixels that differ little, is multiplied by e. Windows of a classifier start alike on all
+        pictures: gradients that go from window to window explode where small changes of the state move them far.
         """
         for layer in (each for each in self.modules() if isinstance(each, nn.Linear)):
             nn.init.zeros_(layer.bias)
@@ -117,7 +120,11 @@ class DRAW(nn.Module):
         for filters, start in ((self.read, 0), (self.write, self.parts[0])):
             if filters:
                 stride = (self.size - 1) / max(filters.n - 1, 1)
-                nn.init.constant_(self.attend.bias.data[start + 2 : start + 3], 2 * math.log(max(stride, 2) / 2))
+                log_gamma = 2 * math.log(filters.n / self.size) if filters is self.write else 1.0
+                numbers = torch.tensor([0, 0, 2 * math.log(max(stride, 2) / 2), 0, log_gamma])
+                self.attend.bias.data[start : start + 5] = numbers
+        if not self.generates:
+            self.attend.weight.data.mul_(0.1)
 
     def compile(self, **options) -> None:
         """Compiles one step, and not the loop: seconds instead of minutes; for training, whose batches are alike."""
