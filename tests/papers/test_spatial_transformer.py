@@ -10,14 +10,18 @@ import torch.nn.functional as F
 import yaml
 from torch import nn
 
+import zoo
 from tests.conftest import ROOT
+from zoo import release
 from zoo.errors import ZooError
+from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer import alarms
 from zoo.models.spatial_transformer.colocalisation import Colocaliser, LitColocaliser, boxes_of, overlap, triplets
 from zoo.models.spatial_transformer.module import LitSpatialTransformer
 from zoo.models.spatial_transformer.network import SpatialTransformer, SpatialTransformerNetwork, cnn, count, fcn
 from zoo.models.spatial_transformer.warbean import WarBean
 from zoo.nn.grid import GRIDS, make_grid, sample
+from zoo.pipelines import InputError
 
 KINDS = ("affine", "projective", "tps")
 ROWS = sorted(path.stem for path in (ROOT / "conf/experiment/spatial_transformer").glob("*.yaml"))
@@ -332,3 +336,85 @@ def test_the_encoder_is_trained_once(composed, monkeypatch):
     running.train(composed("experiment=spatial_transformer/colocalisation_t", *fast))
     running.train(composed("experiment=spatial_transformer/colocalisation_t", *fast, "resume=auto"))
     assert called == [50_000]
+
+
+# --- where it looks --------------------------------------------------------------------------------------------------
+
+
+def test_the_record_is_the_lattice_in_pixels():
+    lit = shake(make(width=4, transformer="tps")).eval()
+    batch = make_batch(3)
+    attention = lit.record(batch)
+    answer = lit.network(batch["image"])
+    assert attention.lattices.shape == (3, 1, 28, 28, 2) and torch.equal(attention.views, answer.outputs.clamp(0, 1))
+    x, y = attention.lattices[1, 0, 5, 9].tolist()
+    expected = (answer.grids[1, 0, 5, 9] + 1) / 2 * 27 + 0.5
+    assert [x, y] == pytest.approx(expected.tolist(), abs=1e-4)
+    left, top, right, bottom = attention.boxes[1, 0, 0].tolist()
+    points = attention.lattices[1, 0].flatten(0, 1)
+    assert [left, top] == points.amin(0).tolist() and [right, bottom] == points.amax(0).tolist()
+    identity = make(width=4).record(batch)
+    assert identity.lattices[0, 0, 0, 0].tolist() == pytest.approx([0.5, 0.5]), "the centre of the first pixel"
+    with pytest.raises(ZooError, match="no spatial transformer"):
+        make(transformer=None, width=4).record(batch)
+
+
+def test_two_channels_are_shown_as_one():
+    lit = make(classifier="fcn", transformers=2, channels=2, num_classes=19, width=4, size=42)
+    attention = lit.record(make_batch(2, 42, channels=2))
+    assert attention.images.shape == (2, 1, 42, 42) and attention.views.shape == (2, 2, 1, 42, 42)
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    torch.manual_seed(0)
+    config = {"classifier": "cnn", "transformer": "tps", "width": 4}
+    network = shake(SpatialTransformerNetwork(**config))
+    folder = release.save(
+        network, tmp_path / "weights", name="spatial_transformer.r_st_cnn_tps", config=config, preprocess={"size": 28}
+    )
+    return zoo.pipeline(folder)
+
+
+def test_the_pipeline_straightens_and_draws_the_lattice(pipe, tmp_path):
+    digit = np.zeros((28, 28), np.uint8)
+    digit[6:22, 12:15] = 250
+    result = pipe(digit)
+    image = torch.from_numpy(digit)[None, None].float() / 255
+    answer = pipe.network(image)
+    assert result.label == answer.logits.argmax().item() and sum(result.probabilities) == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(result.straight, answer.outputs[0, 0, 0])
+    assert not torch.allclose(result.straight, image[0, 0], atol=0.05)
+    assert set(result.plain()) == {"label", "probabilities"}
+    result.plot(tmp_path / "lattice.png")
+    assert (tmp_path / "lattice.png").stat().st_size > 3000
+    several = pipe([digit, 255 - digit.T])
+    assert len(several) == 2 and torch.equal(several[0].straight, result.straight)
+    assert pipe.example(2)["image"].shape == (2, 1, 28, 28)
+
+
+def test_a_plain_network_cannot_straighten(tmp_path):
+    config = {"classifier": "fcn", "transformer": None, "width": 4}
+    folder = release.save(
+        SpatialTransformerNetwork(**config),
+        tmp_path / "weights",
+        name="spatial_transformer.r_fcn",
+        config=config,
+        preprocess={"size": 28},
+    )
+    with pytest.raises(InputError, match="no transformer"):
+        zoo.pipeline(folder)(np.eye(28))
+
+
+def test_a_lattice_is_drawn_where_it_reads():
+    from zoo.looking.plots import plot
+
+    points = torch.stack(torch.meshgrid(torch.arange(4.0), torch.arange(3.0) + 10, indexing="xy"), -1)[None, None]
+    record = Attention(boxes=torch.tensor([[[[0.0, 10, 3, 12]]]]), images=torch.rand(1, 1, 20, 20), lattices=points)
+    figure = plot(record)
+    drawn = [c.get_segments() for c in figure.axes[0].collections]
+    assert np.allclose(drawn[0][0], points[0, 0, 0].numpy()) and np.allclose(drawn[1][1], points[0, 0, -1].numpy())
+    with pytest.raises(ValueError, match="lattices is of 1 steps and boxes of 2"):
+        Attention(boxes=torch.zeros(1, 2, 1, 4), lattices=points)
+    with pytest.raises(ValueError, match=r"expected \(x, y\)"):
+        Attention(boxes=torch.zeros(1, 1, 1, 4), lattices=torch.zeros(1, 1, 2, 2, 3))

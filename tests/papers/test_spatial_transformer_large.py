@@ -163,6 +163,6 @@ def test_the_localisation_of_birds_learns_slowly():
         localisation_rate=1e-4,
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.1},
     )
-    rest, slow = lit.parameter_groups()
+    _, slow = lit.parameter_groups()
     assert slow["lr"] == pytest.approx(1e-5)
     assert {id(p) for p in slow["params"]} == {id(p) for p in lit.network.localise.parameters()}

@@ -22,8 +22,8 @@ CROP = 28  # side of what is cut out, and of the digits that the encoder knows
 class Window(AttentionGrid):
     """A transformer in attention form whose crop stays inside the picture, and its scale between two.
 
-    The paper does not say that it does. Without bounds the crops grew until all were black, or shrank to a single bright
-    pixel, which all pictures have in common too.
+    The paper does not say that it does. Without bounds the crops grew until all were black, or shrank to a single
+    bright pixel, which all pictures have in common too.
 
     Args:
         height, width: of the output in pixels.

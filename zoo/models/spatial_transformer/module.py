@@ -12,6 +12,7 @@ from zoo.errors import ZooError, check_least
 from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer.alarms import OUTSIDE, outside, signs
 from zoo.models.spatial_transformer.birds import BirdNetwork, Localisation
+from zoo.models.spatial_transformer.looks import look
 from zoo.models.spatial_transformer.network import SpatialTransformer, SpatialTransformerNetwork
 from zoo.models.spatial_transformer.numbers import HouseNumberNetwork
 from zoo.models.spatial_transformer.warbean import WarBean
@@ -97,20 +98,5 @@ class LitSpatialTransformer(ZooModule):
             )
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
-        """The box around what each transformer reads, and what it made of it."""
+        """The lattice along which each transformer reads, and what it made of the picture."""
         return look(self.network, batch["image"])
-
-
-@torch.no_grad()
-def look(network: nn.Module, image: Tensor) -> Attention:
-    """Where the transformers of a network read a picture (batch, channels, height, width).
-
-    A step is a transformer; its box holds the points that it reads, and its view is what came out.
-    """
-    answer = network(image)
-    if not answer.grids.numel():
-        raise ZooError("this network has no spatial transformer, so it looks at the whole picture")
-    size = image.new_tensor([image.shape[-1], image.shape[-2]])
-    points = (answer.grids.flatten(2, 3) + 1) / 2 * (size - 1) + 0.5  # the centre of the first pixel is at 0.5
-    boxes = torch.cat((points.amin(2), points.amax(2)), -1)[:, :, None]
-    return Attention(boxes=boxes.float(), images=image.float().clamp(0, 1), views=answer.outputs.clamp(0, 1))
