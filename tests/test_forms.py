@@ -14,7 +14,14 @@ from zoo.text.forms import Forms, count_sentences, encoded_twice
 SIZES = {"embedding": 8, "hidden": 8, "maxout": 4, "attention": {"score": "additive"}}
 SPOKEN = ["ein mann liest .", "zwei kinder spielen im park , es scheint .", "&quot; gut &quot; sagt sie .", "é ü"] * 9
 RAW = ["Ein Mann liest.", "Zwei Kinder spielen im Park, es scheint.", "»Gut«, sagt sie (laut).", "Größe à 5 é ü"] * 9
-FINE = ("Das ist z. B. gut.", "Dr. Mann liest am 3. Mai um 5.30 Uhr.", "Sie sagt: gut!", "", "GNU")
+FINE = (
+    "Das ist z. B. gut.",
+    "Dr. Mann liest am 3. Mai um 5.30 Uhr.",
+    "Sie sagt: gut!",
+    "",
+    "GNU",
+    "Das (vgl. Abb. 3) ist St. Mann.",
+)
 
 
 def made(folder, lines, **how) -> Translation:
@@ -66,6 +73,13 @@ def seen(forms: Forms, line: str) -> list[str]:
         ("raw", "Ein Mann liest. Die Sonne scheint. Gut.", "it has 3 sentences or lines"),
         ("raw", "Ein Mann liest\nDie Sonne", "it has 2 sentences or lines"),
         ("raw", "Gut gemacht! »Ein Mann« liest? Zwei lesen", "it has 3 sentences or lines"),
+        ("raw", "Das ist alt. Die Sonne ist da. Er ist zu.", "it has 3 sentences or lines"),
+        ("raw", "So... Ein Mann", "it has 2 sentences or lines"),
+        ("raw", "Ein Mann\tA man", "it has columns"),
+        ("raw", "Ein Mann ||| A man", "it has columns"),
+        ("raw", '{"text": "Ein Mann"}', "it has markup"),
+        ("raw", "Ein \\textbf{Mann}", "it has markup"),
+        ("raw", "00:01 --> 00:02", "it has markup"),
         ("spoken", "Ein Mann liest .", "it has capitals, and the vocabulary is of small letters"),
         ("spoken", "ein mann liest.", "it has punctuation at words"),
         ("spoken", "zwei (kinder ) spielen", "it has punctuation at words"),
@@ -133,7 +147,7 @@ def test_what_shows_nothing_changes_no_answer(pipe, recwarn):
         "Grö\u00adße à 5, Zwei Kin\u200bder",
         "\ufeffGröße à 5,\u2060 Zwei Kinder\u200f",
         "Gro\u0308ße a\u0300 5, Zwei Kinder",
-        "Größe\u00a0à 5,  Zwei\tKinder\x00",
+        "Größe\u00a0à 5,  Zwei\u3000Kinder\x00",
         "Gr\u200dö\ufeffße à 5\u200c, \u202dZwei\u202c Kinder",
     ):
         assert pipe(form).plain() == pipe(line).plain()

@@ -28,7 +28,7 @@ def test_the_tokeniser_is_the_one_that_sacrebleu_takes_for_the_language():
     """Of the Chinese line all is right but one letter of nine: one word of 13a, which has no four words to compare."""
     written, reference = ["我喜欢很多小猫和狗"], ["我喜欢很多小猫和鸟"]
     assert scoring.bleu(written, reference)[0] == 0
-    for language in ("zh", "zh-TW", "zh_CN", "zho", "cmn"):
+    for language in ("zh", "zh-TW", "zh_CN", "zho", "cmn", "ZH", "cn", "tok.zh"):
         score, signature = scoring.bleu(written, reference, scoring.tokeniser(language))
         assert (
             score == pytest.approx(sacrebleu.BLEU(trg_lang="zh").corpus_score(written, [reference]).score)
@@ -103,6 +103,8 @@ def test_gold_alignments_are_read(tmp_path):
         (set(), set()),
         ({(3, 1)}, {(3, 1), (4, 4)}),
     ]
+    path.write_bytes(b"\xef\xbb\xbf0-0\n")  # a byte-order mark
+    assert scoring.read_alignments(path) == [({(0, 0)}, {(0, 0)})]
     path.write_text("0-0\n0:1\n")
     with pytest.raises(ZooError, match=r"gold, line 2: '0:1' is no link"):
         scoring.read_alignments(path)

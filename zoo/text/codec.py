@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.normalizers import Normalizer
+from tokenizers import Regex, Tokenizer
+from tokenizers.normalizers import Normalizer, Replace
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -15,6 +15,8 @@ from zoo.release import WeightsError
 from zoo.text.search import BOS, EOS, PAD, UNK
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+# what shows nothing, as in datamodules.tokens, on the other side of the fence
+INVISIBLE = r"[\p{Default_Ignorable_Code_Point}\p{Cc}\x{FFF9}-\x{FFFB}&&\S]"
 
 
 def normaliser(steps: list[dict[str, Any]]) -> Normalizer:
@@ -22,6 +24,11 @@ def normaliser(steps: list[dict[str, Any]]) -> Normalizer:
     model = {"type": "WordLevel", "vocab": {}, "unk_token": "<unk>"}
     plain = {"version": "1.0", "normalizer": {"type": "Sequence", "normalizers": steps}, "model": model}
     return Tokenizer.from_str(json.dumps(plain | {"added_tokens": []})).normalizer
+
+
+def visible(text: str) -> str:
+    """A text without what shows nothing; line ends, tabs and other white space stay."""
+    return Replace(Regex(INVISIBLE), "").normalize_str(text)
 
 
 class Text:

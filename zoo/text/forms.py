@@ -14,17 +14,24 @@ FOREIGN = 1 / 3  # of the letters of a line in a script from which on it is a li
 KNOWN = 0.01  # of the letters of a vocabulary in a script from which on it knows the script
 CASED = 0.005  # of the entries with letters that have capitals from which on a vocabulary has them
 
-# an end of a sentence (an abbreviation is short or has its own stop) and the start of another one
-ENDS = re.compile(
-    r"(?:(?<=\w{4})|(?<=[)\"'”»“])|(?<=\d\d\d))[.!?…]+[\"'”»“)\]]*\s+(?=[\"'„“«»‘(\[¿¡]*[^\W\d_a-zà-öø-ÿß])"
-)
+# the word before a stop, the stop, and the start of another sentence
+ENDS = re.compile(r"(\S*?)([.!?…]+)[\"'”’»“«)\]]*\s+(?=[\"'„“«»‘(\[¿¡]*[^\W\d_])")
+ABBREVIATIONS = """
+    dr prof mr mrs ms st nr no vol fig ca vs cf resp approx incl esp inc ltd co corp jr sr ver bzw ggf evtl bspw vgl sog
+    dt engl inkl bzgl gem allg zzgl mind max min usw etc mm mme mlle env ex art abs abb bd hrsg jh str tel p pp s
+    jan feb apr aug sep sept okt oct nov dez dec
+"""
+SHORT = frozenset(ABBREVIATIONS.split())
 STOPS = re.compile(r"\s[.!?]+\s+(?=\w)")  # likewise where words have spaces between
 CJK = re.compile(r"[。！？]+[」』”]?(?=\S)")
 JOINED = re.compile(r"\w\w[.,;:!?]+(?=\s|$)|[(\"„“«]\w")  # punctuation at a word
 ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
 APART = re.compile(r"(?<=\w)\s[.,](?=\s|$)|@-@")  # punctuation with a space before it
 PIECES = re.compile(r"@@(?=\s|$)|▁|</w>|(?:^|(?<=\s))##\w|Ġ")
-MARKUP = re.compile(rf"</?[A-Za-z][^<>]*>|{ENTITY.pattern}|\x1b\[|\*\*\w|\[[^\]]+\]\(\w+:")
+MARKUP = re.compile(
+    rf"</?[A-Za-z][^<>]*>|{ENTITY.pattern}|\x1b\[|\*\*\w|\[[^\]]+\]\(\w+:|\\[A-Za-z]+\{{|^\s*[\[{{]+\s*\"|\s-->\s"
+)
+COLUMNS = re.compile(r"\S\s*\t\s*\S+|\S+ \|\|\| \S+")
 ESCAPED = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|(?:%[0-9A-F]{2}){2}")
 
 
@@ -43,11 +50,21 @@ def encoded_twice(line: str) -> bool:
     return False
 
 
+def ends_here(match: re.Match) -> bool:
+    """Whether a stop ends a sentence: not that of an abbreviation or an ordinal, nor one before a small letter."""
+    word, stop = match[1].lstrip("\"'„“«»‘([").lower(), match[2]
+    following = match.string[match.end() :].lstrip("\"'„“«»‘([¿¡")[:1]
+    if following.islower():
+        return False
+    abbreviated = len(word) < 2 or word in SHORT or "." in word or (word.isdigit() and len(word) < 3)
+    return stop != "." or not abbreviated
+
+
 def count_sentences(line: str, spaced: bool) -> int:
     """How many sentences or lines an input holds, at least; where words have spaces between, stops have too."""
-    parts = [part for part in line.splitlines() if part.strip()]
-    ends = STOPS if spaced else ENDS
-    return sum(1 + len(ends.findall(part.strip())) + len(CJK.findall(part.strip())) for part in parts)
+    parts = [part.strip() for part in line.splitlines() if part.strip()]
+    ends = sum(len(STOPS.findall(part)) if spaced else sum(map(ends_here, ENDS.finditer(part))) for part in parts)
+    return len(parts) + ends + sum(len(CJK.findall(part)) for part in parts)
 
 
 class Forms:
@@ -136,6 +153,7 @@ class Forms:
             "pieces of another vocabulary": PIECES.search(line),
             "markup": MARKUP.search(line if not self.escaped else words),
             "escaped characters": ESCAPED.search(line),
+            "columns": self.sentences and COLUMNS.search(line),
             "punctuation at words, which the training text had apart": self.spaced and JOINED.search(words),
             "punctuation apart, which the training text had at words": not self.text.splits_at_spaces
             and APART.search(line),

@@ -20,20 +20,25 @@ EDGES = (
 Links = set[tuple[int, int]]  # (source, target) positions, from 0
 
 
-LANGUAGES = {"zho": "zh", "chi": "zh", "cmn": "zh", "yue": "zh", "jpn": "ja", "kor": "ko"}  # as sacreBLEU knows them
+LANGUAGES = {  # as sacreBLEU knows them
+    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue", "cn", "chinese"), "zh"),
+    **dict.fromkeys(("ja", "jpn", "jp", "japanese"), "ja"),
+    **dict.fromkeys(("ko", "kor", "kr", "korean"), "ko"),
+}
 
 
 def tokeniser(language: str, given: str | None = None) -> str:
     """The name of the tokeniser that sacreBLEU takes for a language (13a for most), unless one is given.
 
     Args:
-        language: a code such as "de", "zh-TW" or "jpn".
+        language: a code such as "de", "zh-TW" or "jpn", or the end of a file's name with one in it, as "tok.zh".
 
     Raises:
         ZooError: sacreBLEU has none of that name, or cannot load it; one sentence.
     """
-    code = re.split(r"[-_.]", language.lower())[0]
-    name = given or sacrebleu.BLEU._TOKENIZER_MAP.get(LANGUAGES.get(code, code), sacrebleu.BLEU.TOKENIZER_DEFAULT)
+    parts = re.split(r"[-_.]", language.lower())
+    code = next((LANGUAGES[part] for part in parts if part in LANGUAGES), language)
+    name = given or sacrebleu.BLEU._TOKENIZER_MAP.get(code, sacrebleu.BLEU.TOKENIZER_DEFAULT)
     if name not in sacrebleu.BLEU.TOKENIZERS:
         known = ", ".join(sacrebleu.BLEU.TOKENIZERS)
         raise UnknownName(f"bleu is {name!r}, not one of {known}{suggest(name, sacrebleu.BLEU.TOKENIZERS)}")
@@ -124,7 +129,7 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
         ZooError: no such file, or a line that is of neither form.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ZooError(f"{path}: cannot be read as gold alignments ({error})") from None
     blocks = any(line.startswith("SENT:") for line in lines)

@@ -150,7 +150,8 @@ class LitTranslator(ZooModule):
     def scored(self) -> dict[str, Any]:
         """The arguments of :func:`zoo.text.scoring.bleu` that the data ask for."""
         how = dict(self.trainer.datamodule.scored)
-        return {**how, "tokeniser": scoring.tokeniser(how.pop("language"), how["tokeniser"])}
+        how["tokeniser"] = scoring.tokeniser(how.pop("language"), how["tokeniser"])
+        return how
 
     def setup(self, stage: str) -> None:
         """Looks for the tokeniser of the score before the work begins."""

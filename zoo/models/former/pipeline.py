@@ -15,7 +15,7 @@ from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
-from zoo.text.codec import Text
+from zoo.text.codec import Text, visible
 from zoo.text.decoding import Hypothesis, sample
 from zoo.text.forms import Forms, tell
 from zoo.text.search import PAD, UNK
@@ -195,7 +195,7 @@ class Write(Texts):
         """One continuation, or `count` of them, for each text; the same seed draws the same.
 
         Args:
-            batch: strings; of a long one the end is read.
+            batch: strings; of a long one the end is read, and characters that show nothing are left out.
             length: bytes to write.
             temperature, top_k: see :func:`zoo.text.decoding.sample`.
             block: whose attention is recorded, from 0; -1 is the last, None all, the heads of the first block first.
@@ -211,7 +211,7 @@ class Write(Texts):
             raise InputError(f"seed is {seed!r}; expected a whole number from 0")
         self._check_block(block)
         check_text(batch, "text")
-        rows = [list((raw or "\n").encode()) for raw in batch]
+        rows = [list((visible(raw) or "\n").encode()) for raw in batch]
         # a row for each text: what is drawn for it does not depend on the others
         noise = torch.stack(
             [1 - torch.rand(count, length, generator=torch.Generator().manual_seed(seed)) for _ in rows]
