@@ -25,7 +25,7 @@ def make_normaliser(lowercase: bool = False, mark: str | None = None) -> normali
     What shows nothing is taken out, letters and their accents are composed (NFC), white space is one space.
 
     Args:
-        mark: a letter that stands for a space in the vocabulary, so that in text it cannot be anything else.
+        mark: what stands for a space in the vocabulary, so that in text it cannot be anything else.
     """
     space = [normalizers.Replace(mark, " ")] if mark else []
     space += [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
@@ -68,7 +68,7 @@ def train_tokenizer(
     if kind not in KINDS:
         raise DataError(f"tokens is {kind!r}, not one of {', '.join(KINDS)}")
     special = SPECIALS
-    normalizer = make_normaliser(lowercase, mark=None if pretokenised or kind == "words" else "▁")
+    normalizer = make_normaliser(lowercase, mark=None if kind == "words" else END if pretokenised else "▁")
     if kind == "words":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
         trainer = trainers.WordLevelTrainer(vocab_size=size + 4, show_progress=False)

@@ -140,3 +140,9 @@ def test_a_tokenizer_of_another_make_is_told_as_it_is(tmp_path):
     tokenizer.model = models.WordLevel(tokenizer.get_vocab(), unk_token="<unk>")
     tokenizer.normalizer = normalizers.NFC()
     assert normalisation(tokenizer) == "nfc"
+
+
+@pytest.mark.parametrize(("how", "mark"), [({}, "▁"), ({"pretokenised": True}, "</w>")])
+def test_the_mark_of_a_space_is_a_space_in_text_too(how, mark, tmp_path):
+    data = written(tmp_path, ["a b c", f"a{mark}b{mark} {mark}c"], [f"a{mark}b{mark} {mark}c"], **how)
+    assert perfect(data) == (["a b c"], ["a b c"])
