@@ -24,7 +24,7 @@ ABBREVIATIONS = """
 SHORT = frozenset(ABBREVIATIONS.split())
 STOPS = re.compile(r"\s[.!?]+\s+(?=\w)")  # likewise where words have spaces between
 CJK = re.compile(r"[。！？]+[」』”]?(?=\S)")
-JOINED = re.compile(r"\w\w[.,;:!?]+(?=\s|$)|[(\"„“«]\w")  # punctuation at a word
+JOINED = re.compile(r"\w{2,}[.,;:!?]+(?=\s|$)|[(\"„“«]\w")  # punctuation at a word
 ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
 APART = re.compile(r"(?<=\w)\s[.,](?=\s|$)|@-@")  # punctuation with a space before it
 PIECES = re.compile(r"@@(?=\s|$)|▁|</w>|(?:^|(?<=\s))##\w|Ġ")

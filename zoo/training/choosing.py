@@ -55,7 +55,8 @@ class Best(ModelCheckpoint):
         if self.validations < 2 or self.scores[0] != self.scores[1] or not trainer.is_global_zero:
             return
         instead = f"{self.tie} chooses the checkpoint" if self.tied is not None else "the first checkpoint is kept"
-        advice = "; if its language has no spaces between words, data.bleu=char" if "bleu" in self.monitor else ""
+        letters = "; if its language has no spaces between words, data.bleu=char scores letters"
+        advice = letters if "bleu" in self.monitor else ""
         warnings.warn(
             f"{self.monitor} was {self.scores[0]:.2f} in each of {self.validations} validations, so {instead}{advice}",
             stacklevel=2,
