@@ -42,7 +42,7 @@ def read_bytes(path: Path, size: int | None = None) -> bytes:
             raise DataError(f"{path}: truncated or altered, not a zip of one file ({error})") from None
     if size is not None and len(data) != size:
         raise DataError(f"{path}: has {len(data)} bytes, expected {size}")
-    return data
+    return data.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
 
 
 class Characters(ByTicket):

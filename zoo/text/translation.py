@@ -1,6 +1,5 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.codec import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.text.decoding import Hypothesis, beam_search
+from zoo.text.forms import Forms, tell
 from zoo.text.unknown import replace_unknown
 
 LONGEST = 500  # tokens of a sentence
@@ -29,12 +29,16 @@ class Translated(Result):
         tokens: as the network wrote them, without the end symbol.
         log_probability: of the tokens and the end symbol.
         others: the texts of the next best translations.
+        unknown: the characters or words of the source that the vocabulary lacks.
+        warnings: in what else the source differs from the sentences that the network was trained on, a clause each.
     """
 
     text: str
     tokens: list[str]
     log_probability: float
     others: list[str]
+    unknown: list[str]
+    warnings: list[str]
 
     @property
     def alignment(self) -> Tensor:
@@ -52,8 +56,9 @@ class Translated(Result):
 class Translate(Pipeline):
     """A sentence to its translation and the alignment of the two.
 
-    An empty line has an empty translation, with probability 1. A text is not split into sentences first. Unknown words
-    are copied from the source word that the attention was on.
+    An empty line has an empty translation, with probability 1. A text is not split into sentences first; one of several
+    sentences, or of another form than those of the training, is told by a warning. Unknown words are copied from the
+    source word that the attention was on.
     """
 
     task = "translation"
@@ -68,6 +73,7 @@ class Translate(Pipeline):
             expected = self.config["network"][f"{side}_vocabulary"]
             if len(text) != expected:
                 raise WeightsError(f"{folder / side}.json: has {len(text)} entries, the weights expect {expected}")
+        self.forms = Forms(self.source)
 
     def answer(
         self,
@@ -108,8 +114,8 @@ class Translate(Pipeline):
         for name, row in zip(names, ids, strict=True):
             if len(row) > LONGEST:
                 raise InputError(f"{name} has {len(row)} tokens; at most {LONGEST} can be translated at once")
-            if UNK in row and set(self.source.pieces(row)) <= {"<unk>", "▁"}:
-                warnings.warn(f"{name}: no word of it is known", stacklevel=6)  # the line that called the pipeline
+        seen = [self.forms.seen(line, row) for line, row in zip(batch, ids, strict=True)]
+        tell(names, seen, stacklevel=6)  # the line that called the pipeline
         order, answers = sorted(range(len(ids)), key=lambda i: len(ids[i])), {}
         for start in range(0, len(order), TOGETHER):
             part = order[start : start + TOGETHER]
@@ -134,6 +140,8 @@ class Translate(Pipeline):
                     tokens=self.target.pieces(best.tokens),
                     log_probability=best.log_prob,
                     others=[self._text(other, batch[i], copy_unknown) for other in others],
+                    unknown=self.source.unknown(batch[i], ids[i]),
+                    warnings=seen[i],
                 )
         return [answers[i] for i in range(len(ids))]
 
