@@ -105,5 +105,5 @@ class ZooModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict:
         optimizer = instantiate(self.optimizer, self.parameters())
-        schedule = instantiate(self.schedule, optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = instantiate(self.schedule, optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
