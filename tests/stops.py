@@ -7,14 +7,17 @@ import csv
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from tests.conftest import compose_run
+from tests.conftest import ROOT, compose_run
 from zoo.training import running
 
 SMALL = (
@@ -143,14 +146,60 @@ def stopped(folder: Path, overrides: tuple[str, ...], *stops: Moments) -> dict:
     return left(folder)
 
 
+def ports(count):
+    """So many free ports, and as many free ones after each of them."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    found = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return found
+
+
+def take(folder: Path, plan: list[dict]) -> None:
+    """Starts two processes, as torchrun does, that take the runs of a plan in turn.
+
+    Args:
+        plan: of each run the name of its `folder`, its `overrides` and, if it is stopped, in which `rank` after which
+            `share` of its moments.
+    """
+    runs = [
+        {"share": 0, "rank": None, **run, "folder": str(folder / run["folder"]), "port": port}
+        for run, port in zip(plan, ports(len(plan)), strict=True)
+    ]
+    (folder / "plan.json").write_text(json.dumps(runs))
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "test"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.stops", str(folder / "plan.json")],
+            cwd=ROOT,
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"},
+            stdout=(folder / f"out_{rank}").open("w"),
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(2)
+    ]
+    try:
+        for rank, process in enumerate(processes):
+            assert process.wait(60 + 30 * len(plan)) == 0, (folder / f"out_{rank}").read_text()[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
+
+
 def main() -> None:
     """Takes the runs of a plan in turn, of which this process is told to end some after a share of their moments."""
     plan, rank, moments = json.loads(Path(sys.argv[1]).read_text()), int(os.environ["RANK"]), 0
     for run in plan:
         os.environ["MASTER_PORT"] = str(run["port"])
         at = int(run["share"] * moments) if run["rank"] == rank else None
-        with suppress(SystemExit):
+        try:
             moments = len(train(compose_run(Path(run["folder"]), *run["overrides"]), Moments(at))) or moments
+        except SystemExit:
+            pass
+        except Exception:  # which leaves no metrics.json
+            traceback.print_exc()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """Stopped at any moment and started again, a run ends with bit for bit what an undisturbed one leaves."""
 
-import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT, compose_run
-from tests.stops import CASES, SMALL, Moments, differences, left, stopped, train
+from tests.stops import CASES, SMALL, Moments, differences, left, stopped, take, train
 from zoo.training.folders import new_folder, run_folder, sweep_folder
 
 TEXT = (
@@ -122,41 +120,14 @@ def test_runs_of_one_second_have_folders_of_their_own(tmp_path):
 # --- two processes ----------------------------------------------------------------------------------------------------
 
 
-def ports(count):
-    """So many free ports, and as many free ones after each of them."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
-
-
 def two(tmp_path, stops, *overrides):
     """Stops runs of two processes, each in one of them after a share of its moments; a list of what differs."""
     given = [*SMALL, "trainer=ddp_cpu", *overrides]
-    plan = [{"folder": "truth", "overrides": given, "share": 0, "rank": None}]
+    plan = [{"folder": "truth", "overrides": given}]
     for number, (share, rank) in enumerate(stops):
         plan.append({"folder": str(number), "overrides": given, "share": share, "rank": rank})
-        plan.append({"folder": str(number), "overrides": [*given, "resume=auto"], "share": 0, "rank": None})
-    for run, port in zip(plan, ports(len(plan)), strict=True):
-        run |= {"folder": str(tmp_path / run["folder"]), "port": port}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "test"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.stops", str(tmp_path / "plan.json")],
-            cwd=ROOT,
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        assert process.wait(60 + 30 * len(plan)) == 0, process.stdout.read()[-3000:]
+        plan.append({"folder": str(number), "overrides": [*given, "resume=auto"]})
+    take(tmp_path, plan)
     truth = left(tmp_path / "truth")
     return [each for number in range(len(stops)) for each in differences(left(tmp_path / str(number)), truth)]
 

@@ -61,19 +61,23 @@ class StopOnNonFinite(Callback):
     def look_at_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the losses seen so far, and at the weights: a finite loss may have a gradient that is not."""
         self.look(trainer)
-        if not finite_weights(pl_module):
+        if not trainer.strategy.reduce_boolean_decision(finite_weights(pl_module)):
             where = f"epoch {trainer.current_epoch}, batch {trainer.fit_loop.epoch_loop.batch_idx}"
             raise NonFiniteLoss(f"the weights are not finite after step {trainer.global_step - 1} ({where})")
 
     def look(self, trainer: pl.Trainer) -> None:
-        """Raises NonFiniteLoss for the first of the losses seen since the last look that is not finite."""
+        """Raises NonFiniteLoss, in all processes, for the first loss since the last look that is not finite in one."""
         seen, self.seen = self.seen, []
-        if seen and not torch.stack([loss for _, _, loss in seen]).isfinite().all():
-            step, batch, loss = next(entry for entry in seen if not entry[2].isfinite())
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} at step {step} (epoch {trainer.current_epoch}, batch {batch}); "
-                "the last good checkpoint is kept"
-            )
+        bad = bool(seen) and not torch.stack([loss for _, _, loss in seen]).isfinite().all()
+        if not trainer.strategy.reduce_boolean_decision(bad, all=False):
+            return
+        if not bad:
+            raise NonFiniteLoss(f"the loss of another process is not finite by step {trainer.global_step}")
+        step, batch, loss = next(entry for entry in seen if not entry[2].isfinite())
+        raise NonFiniteLoss(
+            f"the loss is {loss.item()} at step {step} (epoch {trainer.current_epoch}, batch {batch}); "
+            "the last good checkpoint is kept"
+        )
 
 
 class StepSeed(Callback):

@@ -3,6 +3,7 @@
 import csv
 import os
 import threading
+import uuid
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -148,7 +149,7 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **set
     kept = Path(save_dir) / WANDB_ID
     kept.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), kept.open("x") as file:
-        file.write(wandb.util.generate_id())
+        file.write(uuid.uuid4().hex[:8])
     quiet = wandb.Settings(init_timeout=60, silent=True, mode="offline" if offline else "online")
     settings = {"id": kept.read_text(), "resume": "allow", **settings}
     return WandbLogger(save_dir=save_dir, project=project, offline=offline, settings=quiet, **settings)
