@@ -9,9 +9,11 @@ import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,6 +28,8 @@ register()
 def _train(cfg: DictConfig) -> float | None:
     from zoo.training import running
 
+    if HydraConfig.get().mode == RunMode.MULTIRUN:  # a job that fails is told by zoo.training.sweeping
+        return running.train(cfg)
     with in_one_sentence():
         return running.train(cfg)
 

@@ -86,7 +86,10 @@ class LitTranslator(ZooModule):
         target = batch["target"]
         logits, _ = self.network(batch["source"], batch["source"] != PAD, target[:, :-1])
         total = cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), PAD, self.label_smoothing)
-        return {"loss": total / batch["tokens" if self.loss_per == "token" else "sentences"]}
+        return {"loss": total / self.weight(batch)}
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["tokens" if self.loss_per == "token" else "sentences"]
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
         source, target = batch["source"], batch["target"]

@@ -4,13 +4,14 @@ import warnings
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
+
+from zoo.training import checkpoints
 
 PATIENCE = 3  # validations with one and the same score, after which it is told
 
 
-class Best(ModelCheckpoint):
+class Best(checkpoints.Best):
     """Keeps the checkpoint with the best score, and of two with the same score the one with the lower perplexity.
 
     So a score that stays where it is (BLEU of 0, since nothing written is like a reference yet, or since its tokeniser

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytorch_lightning as pl
 import torch.distributed
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_original_cwd, to_absolute_path
@@ -42,6 +43,20 @@ def install() -> None:
     """Makes Lightning's launchers use :func:`child_command`."""
     fabric_launcher._hydra_subprocess_cmd = child_command
     lightning_launcher._hydra_subprocess_cmd = child_command
+
+
+def own_signals(trainer: pl.Trainer) -> None:
+    """Leaves SIGTERM to :class:`zoo.training.checkpoints.Last`, and where there is none to the system.
+
+    Lightning's handler broadcasts as soon as the signal comes, whatever the other processes wait for then.
+    """
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+
+
+def is_child() -> bool:
+    """Whether Lightning has started this process beside another, as :func:`child_command` has it."""
+    return HydraConfig.get().job.name.startswith("rank_")
 
 
 @contextmanager

@@ -118,6 +118,8 @@ class RAM(nn.Module):
         self.locate = nn.Linear(hidden, 2)  # f_l
         self.act = nn.Linear(hidden, num_classes)  # f_a
         self.expect = nn.Linear(hidden, 1)  # the baseline b_t
+        # under DDP what learns must have a gradient
+        self.locate.requires_grad_(policy == "learned" and num_glimpses > 1)
 
     def initial_state(self, batch: int) -> tuple[Tensor, ...]:
         """h_0 = 0: a tuple of (batch, hidden)."""
