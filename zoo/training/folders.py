@@ -1,4 +1,4 @@
-"""Where a run writes; a resolver for the configs."""
+"""Where a run and a sweep write; resolvers for the configs."""
 
 import itertools
 import time
@@ -28,6 +28,11 @@ def run_folder(runs: str, experiment: str, resume: str | None, overrides: list[s
     return str(_new(row, time.strftime("%Y-%m-%d_%H-%M-%S")))
 
 
+def sweep_folder(runs: str, experiment: str) -> str:
+    """A new folder named by the time, for the jobs of a sweep; no other process has it, on however many machines."""
+    return str(_new(Path(runs) / experiment, time.strftime("%Y-%m-%d_%H-%M-%S_sweep")))
+
+
 def _new(row: Path, name: str) -> Path:
     """Makes the folder, under another name where a run of the same second has it."""
     for number in itertools.count(1):
@@ -47,8 +52,9 @@ def _same(one: list[str], other: list[str]) -> bool:
 
 
 def register() -> None:
-    """Makes ${run_folder:...} known to the configs."""
+    """Makes ${run_folder:...} and ${sweep_folder:...} known to the configs."""
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("sweep_folder", sweep_folder, replace=True, use_cache=True)
 
 
 def output_folder() -> Path:
