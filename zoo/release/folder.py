@@ -31,6 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 TOKENIZER = "tokenizer"  # the folder of a run with the files of its vocabulary
 HUB = "hf-hub:"
 LIMIT = 16 * 2**20  # bytes of the folder of a row: it goes into the history of the project
+LIMIT_ALL = 160 * 2**20  # bytes of the folders of all rows
 
 
 class WeightsError(ZooError):
