@@ -1,5 +1,6 @@
 """Released models: folders in Hugging Face Hub layout, saved and loaded without pickle."""
 
+from zoo.release.cards import read_metrics
 from zoo.release.folder import (
     CARD,
     CONFIG,
@@ -20,6 +21,7 @@ from zoo.release.folder import (
     read_config,
     save,
 )
+from zoo.release.hub import push_to_hf_hub
 
 __all__ = [
     "CARD",
@@ -38,6 +40,8 @@ __all__ = [
     "load",
     "locate",
     "parameters",
+    "push_to_hf_hub",
     "read_config",
+    "read_metrics",
     "save",
 ]
