@@ -42,6 +42,12 @@ def main() -> None:
     parser.add_argument("--data", help="name of the data set that the metrics were measured on")
     parser.add_argument("--note", help="a paragraph for the card: terms of the data, what to know")
     parser.add_argument("--license", default="mit", help='of the weights; "other" where the data have terms')
+    parser.add_argument("--license-name", help='a short name for a license that is "other"')
+    parser.add_argument("--license-link", help='where the terms of a license that is "other" are')
+    parser.add_argument("--dataset", metavar="OWNER/NAME", help="id of the data set on the Hub, where it is there")
+    parser.add_argument(
+        "--language", dest="languages", action="append", help="of the texts; a translator knows its own"
+    )
     parser.add_argument(
         "--network", type=plain, action="append", default=[], metavar="KEY=VALUE", help="argument the checkpoint lacks"
     )
@@ -51,6 +57,7 @@ def main() -> None:
     given = vars(parser.parse_args())
     for key in ("metrics", "network", "preprocess"):
         given[key] = None if given[key] is None else dict(given[key])
+    given = {key: value for key, value in given.items() if key != "languages" or value}
     try:
         folder = release_checkpoint(given.pop("ckpt"), given.pop("name"), **given)
     except ZooError as error:

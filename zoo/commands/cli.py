@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zoo.errors import in_one_sentence, suggest
 from zoo.training.folders import register
 from zoo.training.memory import keep_freed_memory
+from zoo.training.starting import remember
 
 register()
 
@@ -100,6 +101,7 @@ def evaluation_overrides(arguments: list[str]) -> list[str]:
 def _run(main: Callable[[], None], config: str) -> None:
     """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message."""
     keep_freed_memory()
+    remember()
     try:
         main()
     except SystemExit as stop:

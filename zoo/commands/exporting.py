@@ -100,6 +100,7 @@ def _write_onnx(
 ) -> None:
     try:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"ONNX needs the package {error.name}: pip install 'attention-zoo[export]'") from None
@@ -116,26 +117,12 @@ def _write_onnx(
 
 
 def _run_onnx(path: Path, inputs: dict[str, Tensor]) -> list[Any]:
-    arrays = {name: value.numpy(force=True) for name, value in inputs.items()}
-    try:
-        from onnxruntime import InferenceSession
-    except ImportError:
-        return _reference(path).run(None, arrays)
-    return InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, arrays)
+    from onnxruntime import InferenceSession, SessionOptions
 
-
-def _reference(path: Path) -> Any:
-    """ONNX's own evaluator, slow and in NumPy."""
-    from onnx.reference import ReferenceEvaluator
-    from onnx.reference.op_run import OpRun
-
-    class GatherElements(OpRun):
-        """The evaluator's own goes through numpy.choose, which takes an axis of at most 64."""
-
-        def _run(self, data, indices, axis=0):
-            return (np.take_along_axis(data, indices, axis),)
-
-    return ReferenceEvaluator(str(path), new_ops=[GatherElements])
+    options = SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # its own default takes every core
+    session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {name: value.numpy(force=True) for name, value in inputs.items()})
 
 
 FORMATS: dict[str, tuple[str, Callable, Callable]] = {

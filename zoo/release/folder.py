@@ -31,6 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 TOKENIZER = "tokenizer"  # the folder of a run with the files of its vocabulary
 HUB = "hf-hub:"
 LIMIT = 16 * 2**20  # bytes of the folder of a row: it goes into the history of the project
+LIMIT_ALL = 160 * 2**20  # bytes of the folders of all rows
 
 
 class WeightsError(ZooError):
@@ -53,6 +54,11 @@ def save(
     data: str | None = None,
     note: str | None = None,
     license: str = "mit",
+    license_name: str | None = None,
+    license_link: str | None = None,
+    dataset: str | None = None,
+    languages: Iterable[str] = (),
+    paper: str | None = None,
 ) -> Path:
     """Writes a released model; a folder that is there already is replaced.
 
@@ -70,25 +76,48 @@ def save(
         data: name of the data set that they were measured on.
         note: a paragraph of the card: terms of the data, what to know.
         license: of the weights, as the Hub names it; "other" where the data's terms bind them, which the note says.
+        license_name: a short name for a license that is "other".
+        license_link: where its terms are.
+        dataset: the id of the data set on the Hub, ``owner/name``; None where it is not there.
+        languages: of the data, as two-letter codes.
+        paper: its number on arXiv.
 
     Returns:
         The folder.
+
+    Raises:
+        WeightsError, UnknownName, ZooError: one sentence, and what was in the folder stays.
     """
     if dtype not in DTYPES:
         raise UnknownName(f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     slug, _, row = name.partition(".")
     folder = Path(folder)
+    described = {"format": FORMAT, "slug": slug, "row": row, "network": config, "preprocess": preprocess or {}}
+    described |= {"options": options} if options else {}
+    card = write_card(
+        name,
+        title,
+        task,
+        dict(metrics or {}),
+        data,
+        note,
+        described,
+        license,
+        license_name=license_name,
+        license_link=license_link,
+        dataset=dataset,
+        languages=languages,
+        paper=paper,
+    )
     tensors = {key: _cast(value, DTYPES[dtype], key) for key, value in _tensors(network).items()}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    described = {"format": FORMAT, "slug": slug, "row": row, "network": config, "preprocess": preprocess or {}}
-    described |= {"options": options} if options else {}
     (partial / CONFIG).write_text(json.dumps(described, indent=2) + "\n")
     (partial / WEIGHTS).write_bytes(format_safetensors(tensors))  # save_file would make it readable by its owner alone
     for file in map(Path, files):
         shutil.copyfile(file, partial / file.name)
-    (partial / CARD).write_text(write_card(name, title, task, dict(metrics or {}), data, note, described, license))
+    (partial / CARD).write_text(card)
     sums = [f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(partial.iterdir())]
     (partial / SUMS).write_text("".join(sums))
     shutil.rmtree(folder, ignore_errors=True)
