@@ -1,48 +1,73 @@
 """The commands, as `python scripts/train.py` in a checkout or `zoo-train` where the package is installed."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import hydra
-import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from zoo.commands.arguments import (
+    PATHS,
+    benchmark_overrides,
+    check_runs,
+    evaluation_overrides,
+    literal,
+    options_added,
+    spelled,
+)
+from zoo.commands.helping import usage
 from zoo.errors import in_one_sentence, suggest
-from zoo.training.folders import register
+from zoo.training.folders import output_folder, register
 from zoo.training.memory import keep_freed_memory
 
+UNASKED = (  # advice of Lightning's that a run of this zoo cannot use: it makes batches on the device
+    "The '.*dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "Checkpoint directory .* exists and is not empty",
+    "Trainer already configured with model summary callbacks",
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+)
 register()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="train")
 def _train(cfg: DictConfig) -> float | None:
-    from zoo.training import running
+    from zoo.training import checking, running
 
     with in_one_sentence():
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
+        tell_where(cfg)
+        quiet(cfg)
         return running.train(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="evaluate")
 def _evaluate(cfg: DictConfig) -> None:
     from zoo.commands import evaluating
+    from zoo.training import checking
 
     with in_one_sentence():
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
+        quiet(cfg)
         evaluating.evaluate(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="benchmark")
 def _benchmark(cfg: DictConfig) -> None:
-    from zoo.training import benchmarking
+    from zoo.training import benchmarking, checking
 
     with in_one_sentence():
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
         benchmarking.run(cfg)
 
 
@@ -60,42 +85,55 @@ def train() -> None:
 
 def evaluate() -> None:
     """Recomputes a row's test metrics: name=<slug>.<row> or ckpt=<path> [key=value ...]."""
-    sys.argv[1:] = evaluation_overrides(sys.argv[1:])
-    _run(_evaluate, "evaluate")
+    _run(_evaluate, "evaluate", evaluation_overrides)
 
 
 def benchmark() -> None:
     """Measures the speed of a row's training step: experiment=<slug>/<row> [key=value ...]."""
-    _run(_benchmark, "benchmark")
+    _run(_benchmark, "benchmark", benchmark_overrides)
 
 
 def predict() -> None:
     """Answers to raw inputs: name=<slug>.<row> input=<path> [output=<path>]."""
-    from zoo.commands.predicting import literal
-
-    sys.argv[1:] = literal(sys.argv[1:])
-    _run(_predict, "predict")
+    _run(_predict, "predict", options_added)
 
 
-def evaluation_overrides(arguments: list[str]) -> list[str]:
-    """Adds the row that a name stands for, or the overrides that the run of a checkpoint was trained with."""
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if "experiment" in given:
-        return arguments
-    if "name" in given:
-        return [f"experiment={given['name'].replace('.', '/', 1)}", *arguments]
-    if "ckpt" in given:
-        stored = Path(given["ckpt"]).resolve().parents[1] / ".hydra" / "overrides.yaml"
-        if not stored.exists():
-            sys.exit(f"{stored}: not there; say which row the checkpoint is of with experiment=<slug>/<row>")
-        overrides = yaml.safe_load(stored.read_text())
-        return [o for o in overrides if o.split("=")[0] not in ("resume", "runs", "logger", "debug")] + arguments
-    sys.exit("say what to evaluate: name=<slug>.<row> or ckpt=<path>")
+def tell_where(cfg: DictConfig) -> None:
+    """Says where a run writes, and whether resume=auto found one to go on with."""
+    if cfg.resume != "auto":
+        return
+    folder = output_folder()
+    if (folder / "checkpoints" / "last.ckpt").exists():
+        print(f"{folder}: goes on where it stopped", file=sys.stderr)
+    else:
+        print(f"{folder}: starts anew, since no unfinished run of this command has a checkpoint", file=sys.stderr)
 
 
-def _run(main: Callable[[], None], config: str) -> None:
-    """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message."""
+def quiet(cfg: DictConfig) -> None:
+    """Leaves out what Lightning says of itself, and in a file the bar that would write a line for every step."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    for message in UNASKED:
+        warnings.filterwarnings("ignore", message=message)
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        cfg.trainer.enable_progress_bar = False
+
+
+def _run(main: Callable[[], None], config: str, prepare: Callable[[list[str]], list[str]] = list) -> None:
+    """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message.
+
+    Args:
+        prepare: what the command does to its arguments first.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage(config, sys.argv[1:]))
+        return
     keep_freed_memory()
+    with in_one_sentence():
+        check_runs(sys.argv[1:] if config != "predict" else ["runs=."])
+        sys.argv[1:] = literal(prepare(spelled(sys.argv[1:])), PATHS[config])
     try:
         main()
     except SystemExit as stop:

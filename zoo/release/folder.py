@@ -101,7 +101,8 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
 
     Args:
         source: a folder, or ``hf-hub:user/name``, with ``@revision`` if need be.
-        arguments: constructor arguments that replace those of the config.
+        arguments: constructor arguments that replace those of the config; with another ``num_classes`` the layers that
+            depend on it are fresh, for fine-tuning.
 
     Raises:
         WeightsError: one sentence that names the file and what was expected.
@@ -119,12 +120,18 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
         raise WeightsError(f"{path}: lacks {_some(missing)}, which {name} expects")
     if unknown := sorted(found.keys() - expected.keys()):
         raise WeightsError(f"{path}: holds {_some(unknown)}, which {name} does not have")
+    fresh = arguments.get("num_classes", classes := read_config(folder)["network"].get("num_classes")) != classes
     for key, tensor in expected.items():
         if found[key].shape != tensor.shape:
+            if fresh and found[key].shape == (classes, *tensor.shape[1:]):
+                found[key] = tensor  # of the head, which had an output for each class
+                continue
             shapes = f"{tuple(found[key].shape)} and {name} expects {tuple(tensor.shape)}"
             raise WeightsError(f"{path}: {key} has the shape {shapes}")
         if found[key].is_floating_point() != tensor.is_floating_point():
             raise WeightsError(f"{path}: {key} holds {found[key].dtype} and {name} expects {tensor.dtype}")
+        if not found[key].isfinite().all():
+            raise WeightsError(f"{path}: {key} holds values that are not finite numbers")
     with torch.no_grad():
         for key, tensor in expected.items():
             tensor.copy_(found[key])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import OFTEN, check_flag, check_whole
 from zoo.looking.attention import Attention
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
@@ -100,9 +101,8 @@ class Translate(Pipeline):
         record: Callable[[Hypothesis, list[int]], Attention],
     ) -> list[Translated]:
         """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
-        for name, value in {"beam": beam, "n_best": search["n_best"]}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
+        check_whole(1, OFTEN, beam=beam, n_best=search["n_best"])
+        check_flag(copy_unknown=copy_unknown)
         names = check_text(batch, "sentence")
         ids = self.source.encode(batch)
         for name, row in zip(names, ids, strict=True):
