@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,10 @@ class Translated(Result):
 
     @property
     def title(self) -> str:
-        return self.text
+        names = self.attention.outputs[0]
+        of_itself = self.attention.inputs == self.attention.outputs and len(names) > 1
+        words = "".join(names[:-1]).replace("▁", " ").replace("</w>", " ").strip()
+        return f"self-attention over: {words}" if of_itself else self.text
 
 
 class Translate(Pipeline):
@@ -129,7 +132,7 @@ class Translate(Pipeline):
             for i, hypotheses in zip(part, found, strict=True):
                 best, *others = hypotheses if ids[i] else [empty]
                 answers[i] = Translated(
-                    attention=record(best, [*ids[i], EOS]),
+                    attention=self._named(record(best, [*ids[i], EOS]), batch[i], ids[i]),
                     text=self._text(best, batch[i], copy_unknown),
                     tokens=self.target.pieces(best.tokens),
                     log_probability=best.log_prob,
@@ -141,6 +144,14 @@ class Translate(Pipeline):
         """Where the network looked in a source (eos included) for each symbol of a hypothesis."""
         weights = best.weights[None, None, :, : len(source)].float()
         return Attention(weights=weights, inputs=[self.source.pieces(source)], outputs=[self.written(best)])
+
+    def _named(self, attention: Attention, raw: str, ids: list[int]) -> Attention:
+        """The record with the words of the source as they stand, also those that the vocabulary lacks."""
+        if UNK not in ids:
+            return attention
+        known, words = self.source.pieces([*ids, EOS]), [*self.source.words(raw), *self.source.pieces([EOS])]
+        sides = {"inputs": attention.inputs, "outputs": attention.outputs}
+        return replace(attention, **{name: [words] if names == [known] else names for name, names in sides.items()})
 
     def written(self, best: Hypothesis) -> list[str]:
         """The names of what was written, the end symbol included."""

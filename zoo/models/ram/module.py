@@ -132,6 +132,12 @@ class LitRAM(ZooModule):
             metrics[name].update(answer.argmax(-1), label)
         return metrics
 
+    def titles(self, batch: dict[str, Tensor]) -> list[str]:
+        """The truth and the answer."""
+        answers = self.probabilities(batch, explore=False, starts=1)[0].argmax(-1)
+        pairs = zip(batch["label"].tolist(), answers.tolist(), strict=True)
+        return [f"truth {label}, answer {answer}" for label, answer in pairs]
+
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The windows of every glimpse, following the means from the start that belongs to each sample."""
         return self.network.record(batch["image"], draw_offsets(self.network, batch["key"], explore=False))
