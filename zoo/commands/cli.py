@@ -1,6 +1,7 @@
 """The commands, as `python scripts/train.py` in a checkout or `zoo-train` where the package is installed."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -26,9 +27,10 @@ from zoo.commands.arguments import (
     spelled,
 )
 from zoo.commands.helping import usage
-from zoo.errors import in_one_sentence, suggest
+from zoo.errors import EXTRAS, in_one_sentence, suggest
 from zoo.training.folders import output_folder, register
 from zoo.training.memory import keep_freed_memory
+from zoo.training.sweeping import tell_unfinished
 
 UNASKED = (  # advice of Lightning's that a run of this zoo cannot use: it makes batches on the device
     "The '.*dataloader' does not have many workers",
@@ -110,7 +112,9 @@ def tell_where(cfg: DictConfig) -> None:
 
 
 def quiet(cfg: DictConfig) -> None:
-    """Leaves out what Lightning says of itself, and in a file the bar that would write a line for every step."""
+    """Leaves out what Lightning says of itself, the bar that would fill a file, and a W&B that is switched off."""
+    if os.environ.get("WANDB_MODE") == "disabled" and "wandb" in (cfg.logger or {}).get("_target_", ""):
+        cfg.logger = None
     for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
@@ -136,11 +140,15 @@ def _run(main: Callable[[], None], config: str, prepare: Callable[[list[str]], l
         sys.argv[1:] = literal(prepare(spelled(sys.argv[1:])), PATHS[config])
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("ended by Ctrl-C; the same command with resume=auto goes on with a training")
     except SystemExit as stop:
         hints = nearest(sys.argv[1:], config) if stop.code else []
         if hints:
             print(*hints, sep="\n", file=sys.stderr)
         raise
+    finally:
+        tell_unfinished()
 
 
 def nearest(arguments: list[str], config: str) -> list[str]:
@@ -157,13 +165,16 @@ def nearest(arguments: list[str], config: str) -> list[str]:
         for override in overrides:
             if override.is_add() or override.is_delete():
                 continue
-            known = options(loader, override.key_or_group)
+            key = override.key_or_group
+            known = options(loader, key)
             if not known:
                 keys.append(override.key_or_group)
             elif not isinstance(name := override.value(), str):
                 continue
             elif name in known:
                 right.append(override.input_line)
+            elif package := next((each for each in EXTRAS if each in name and key.startswith("hydra/")), None):
+                hints.append(f"{key}={name} needs an extra: pip install -e '.[{EXTRAS[package]}]' in the checkout")
             else:
                 hints.append(f"there is no {override.key_or_group} {name!r}{suggest(name, known)}")
         try:
