@@ -2,6 +2,7 @@
 
 import os
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -36,8 +37,14 @@ def rows(slug: str) -> dict[str, dict[str, Any]]:
     """The rows of a room as its results.yaml holds them; without one, the rows that have weights."""
     path = _folder(slug) / "results.yaml"
     if path.exists():
-        return yaml.safe_load(path.read_text()) or {}
+        return dict(_parsed(path, path.stat().st_mtime_ns))
     return {folder.name: {"status": "released", "weights": folder.name} for folder in path.parent.glob("weights/*/")}
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
+    """What a file held when it was changed last; every name is looked up there, and YAML is slow."""
+    return yaml.safe_load(path.read_text()) or {}
 
 
 def weights_folder(slug: str, row: str) -> Path:

@@ -1,7 +1,7 @@
 """What people type, as Hydra reads it: paths and sentences as they stand, names in one spelling."""
 
-import os
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def evaluation_overrides(arguments: Sequence[str]) -> list[str]:
         ZooError: weights that are named twice, or not at all; and what would change nothing here.
     """
     given = {key(argument): unquoted(argument.split("=", 1)[1]) for argument in arguments if "=" in argument}
-    check_read(given, OF_TRAINING)
+    check_read(arguments, OF_TRAINING)
     name, ckpt = given.get("name"), given.get("ckpt")
     if name and ckpt:
         raise ZooError(f"name={name} and ckpt={ckpt} are two sets of weights; say which to evaluate")
@@ -105,8 +105,11 @@ def check_runs(arguments: Iterable[str]) -> None:
         place = place.parent
     if not place.is_dir():
         raise ZooError(f"runs={runs}: {place} is a file, not a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ZooError(f"runs={runs}: {place} cannot be written to")
+    try:
+        with tempfile.TemporaryDirectory(dir=place):  # a read-only mount and /proc refuse the superuser too
+            pass
+    except OSError as error:
+        raise ZooError(f"runs={runs}: {place} cannot be written to ({error.strerror})") from None
 
 
 def check_read(arguments: Iterable[str], unread: tuple[str, ...]) -> None:

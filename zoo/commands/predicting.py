@@ -28,17 +28,25 @@ def predict(cfg: DictConfig) -> None:
         warnings.simplefilter("always", UserWarning)
         try:
             with in_one_sentence():
-                answer = _predict(OmegaConf.to_container(cfg, resolve=True))
+                found = answers(OmegaConf.to_container(cfg, resolve=True))
         except SystemExit as stop:
             print(stop.code, file=sys.stderr)
             sys.exit(1)
         finally:
             for warning in told:
                 print(warning.message, file=sys.stderr)
-    print(to_json(answer, ensure_ascii=False), flush=True)
+    print(to_json(found, ensure_ascii=False), flush=True)
 
 
-def _predict(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+def answers(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
+    """What the command prints: of one input an answer, of several a list, each with its own input.
+
+    Args:
+        cfg: the keys of conf/predict.yaml.
+
+    Raises:
+        ZooError: one sentence.
+    """
     name, given, output, options = cfg["name"], cfg["input"], cfg["output"], cfg["options"]
     if not name or given == []:
         raise ZooError("say with what and of what: name=<slug>.<row> input=<path>")
@@ -56,15 +64,15 @@ def _predict(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
     found = [each for one in (given if isinstance(given, list) else [given]) for each in read(pipe, str(one))]
     several = isinstance(given, list) or len(found) > 1 or found[0][0].get("line") is not None
     results = pipe([raw for _, raw in found], **options)
-    answers = []
+    told = []
     for i, (result, (label, _)) in enumerate(zip(results, found, strict=True)):
-        answers.append({"name": name, **label, **_plain(result, cfg["top"])})
+        told.append({"name": name, **label, **_plain(result, cfg["top"])})
         if output:
             path = Path(output)
             path = path.with_stem(f"{path.stem}_{i}") if several else path
             _plot(result, path, cfg["lines"])
-            answers[-1]["output"] = str(path)
-    return answers if several else answers[0]
+            told[-1]["output"] = str(path)
+    return told if several else told[0]
 
 
 def _plain(result: Result, top: int | None) -> dict[str, Any]:
@@ -152,4 +160,4 @@ def _plot(result: Result, path: Path, lines: bool) -> None:
     try:
         result.plot(path, lines)
     except (OSError, ValueError) as error:  # an ending that is no image format, a folder that cannot be written
-        raise ZooError(f"{path}: cannot be written ({error})") from None
+        raise ZooError(f"{path}: cannot be written ({str(error).split(' (')[0]})") from None
