@@ -78,10 +78,7 @@ class TestOverrides:
         [
             (["model.hidden=16"], r"has the shape .* and RAM expects"),
             (["+model.num_classes=3"], "model.num_classes is 3, and the data say 10"),
-            (
-                ["model=ram_baseline", "model.network=fc", "model.size=28"],
-                "are of RAM, and the config makes Sequential",
-            ),
+            (["model=ram_baseline"], "LitBaseline has no argument num_glimpses"),
         ],
     )
     def test_what_cannot_be_applied_is_refused(self, composed, tmp_path, weights, overrides, said):

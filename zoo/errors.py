@@ -101,6 +101,10 @@ def sentence(error: BaseException) -> str | None:
             return _flat(each)
     for each in chain:
         kind = type(each).__name__
+        if isinstance(each, ModuleNotFoundError):
+            package = next((name for name in EXTRAS if name in str(each)), None)
+            if package:
+                return f"this needs the package {package}: pip install -e '.[{EXTRAS[package]}]' in the checkout"
         if isinstance(each, OSError) and each.errno in OF_FILES:
             return f"{each.filename or 'a file'}: {each.strerror}"
         if isinstance(each, MemoryError) or kind == "OutOfMemoryError" or any(word in str(each) for word in NO_MEMORY):
@@ -116,6 +120,8 @@ def sentence(error: BaseException) -> str | None:
     return None
 
 
+EXTRAS = {"tensorboard": "tensorboard", "onnx": "export", "sklearn": "baselines", "optuna": "sweep", "joblib": "sweep"}
+EXTRAS |= {"submitit": "slurm"}  # a package that a wheel does without, and the extra that has it
 OF_FILES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 OF_FILES |= {errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG}
 NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")

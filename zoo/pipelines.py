@@ -85,15 +85,17 @@ class Result:
         """The answer as the title of its plot."""
         return None
 
-    def plot(self, path: str | Path | None = None, lines: bool = False) -> "Figure":
+    def plot(self, path: str | Path | None = None, lines: bool = False, truth: Any = None) -> "Figure":
         """Draws where the model looked, into a file in the format of its ending where a path is given.
 
         Args:
+            truth: the right answer, to stand beside the model's.
             lines: of weights over words: lines between the words, a colour for each head, and not matrices.
         """
         from zoo.looking.plots import plot  # matplotlib takes a second to import
 
-        return plot(self.attention, path, title=self.title, lines=lines)
+        title = self.title if truth is None else f"truth {truth}, answer {self.title}"
+        return plot(self.attention, path, title=title, lines=lines)
 
 
 class Pipeline:
@@ -157,9 +159,9 @@ class Pipeline:
         """
         try:
             self.network.to(torch.device(device))
-        except (RuntimeError, AssertionError, TypeError) as error:
-            reason = " ".join(str(error).split()).split(". ")[0]
-            raise ZooError(f"device is {device!r}, which this machine or this torch does not have ({reason})") from None
+        except (RuntimeError, AssertionError, TypeError):
+            known = "expected cpu, cuda or another that torch names"
+            raise ZooError(f"device is {device!r}, which this machine or this torch does not have; {known}") from None
         return self
 
     def __repr__(self) -> str:

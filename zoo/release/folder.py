@@ -110,8 +110,9 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
     folder = locate(source)
     network = build(folder, network_class, **arguments)
     path = folder / WEIGHTS
+    data = _read(path)
     try:
-        found = parse_safetensors(_read(path))
+        found = parse_safetensors(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: truncated or altered, not a safetensors file ({error})") from None
     expected = _tensors(network)
@@ -120,7 +121,9 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
         raise WeightsError(f"{path}: lacks {_some(missing)}, which {name} expects")
     if unknown := sorted(found.keys() - expected.keys()):
         raise WeightsError(f"{path}: holds {_some(unknown)}, which {name} does not have")
-    fresh = arguments.get("num_classes", classes := read_config(folder)["network"].get("num_classes")) != classes
+    default = parameters(network_class) or {}
+    classes = read_config(folder)["network"].get("num_classes", getattr(default.get("num_classes"), "default", None))
+    fresh = arguments.get("num_classes", classes) != classes
     for key, tensor in expected.items():
         if found[key].shape != tensor.shape:
             if fresh and found[key].shape == (classes, *tensor.shape[1:]):
@@ -190,8 +193,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config of a released folder, after the checksums of its files."""
     _check_sums(folder)
     path = folder / CONFIG
+    data = _read(path)
     try:
-        config = json.loads(_read(path))
+        config = json.loads(data)
     except ValueError as error:
         raise WeightsError(f"{path}: truncated or altered, not JSON ({error})") from None
     kinds = {"format": int, "slug": str, "row": str, "network": dict, "preprocess": dict}
@@ -240,7 +244,7 @@ def _check_sums(folder: Path) -> None:
         return
     for line in _read(path).decode(errors="replace").splitlines():
         expected, _, name = line.partition("  ")
-        if not name:
+        if not name or "/" in name:
             raise WeightsError(f"{path}: truncated or altered, expected a SHA-256 and a file name on every line")
         found = _sha256(_read(folder / name))
         if found != expected:

@@ -71,8 +71,9 @@ def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
         if set(names) & set(spec) or found[1].startswith("missing"):
             why = f"({', '.join(names)}); experiment= picks two that fit"
             raise ZooError(f"{model} does not learn from {data} {why}") from None
+        near = suggest(names[0], cfg.model.keys() - set(names))
         raise UnknownName(
-            f"{model} has no argument {', '.join(names)}{suggest(names[0], cfg.model.keys() - set(names))}"
+            f"{model} has no argument {', '.join(names)}{near or '; experiment= picks settings that fit'}"
         ) from None
 
 
