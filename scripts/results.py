@@ -17,15 +17,20 @@ TABLE = re.compile(r"(<!-- results (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ORDER = [
     "ram",
     "bahdanau",
-    "luong",
-    "rush",
     "draw",
     "show_attend_tell",
-    "reader",
-    "wake_sleep_ram",
     "spatial_transformer",
+    "reader",
+    "luong",
+    "rush",
+    "wake_sleep_ram",
+    "source_cnn",
+    "attentive_cbow",
+    "st_rnn",
+    "transformer",
+    "former",
+    "explained",
 ]
-ORDER += ["source_cnn", "attentive_cbow", "st_rnn", "transformer", "former", "explained"]
 ROOMS = re.compile(r"(<!-- rooms -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -12,7 +12,7 @@ from datamodules import mnist
 from datamodules.mnist import MNIST
 from zoo import release
 from zoo.commands import arguments, evaluating
-from zoo.errors import UnknownName, ZooError
+from zoo.errors import UnknownName, ZooError, sentence
 from zoo.models.ram import RAM, LitRAM
 from zoo.models.ram.offsets import draw_offsets
 from zoo.release.plain import to_json
@@ -217,3 +217,39 @@ class TestWeights:
         assert json.loads(to_json(value), parse_constant=pytest.fail) == {
             "a": None, "b": [None, 1.5], "c": {"d": None}, "e": "ä",
         }  # fmt: skip
+
+
+class TestBeforeTheTraining:
+    """All splits are read, and held against the network, before the first step."""
+
+    SMALL = ("model.d_model=8", "model.d_ff=8", "model.layers=1", "model.heads=2", "data.vocabulary=40")
+
+    def built(self, composed, tmp_path, *overrides: str, test: bytes | None = b"ein haus\n" * 9) -> None:
+        for split in ("train", "val", "test"):
+            for side in ("de", "en"):
+                (tmp_path / f"{split}.{side}").write_bytes(b"ein haus\n" * 9)
+        (tmp_path / "test.de").unlink()
+        if test is not None:
+            (tmp_path / "test.de").write_bytes(test)
+        files = (*self.SMALL, "data.corpus=files", f"data.root={tmp_path}", "logger=none", "callbacks.figures=null")
+        running.train(composed("experiment=transformer/debian_de_en", "debug=fast", *files, *overrides))
+
+    @pytest.mark.parametrize(
+        ("test", "said"),
+        [
+            (None, r"test\.de"),
+            (b"ein haus\n" * 8, "lines"),
+            (b"\xff\xfe haus\n" * 9, "UTF-8"),
+            (b"", "test"),
+        ],
+    )
+    def test_test_files_that_are_missing_short_or_in_another_encoding(self, composed, tmp_path, test, said):
+        with pytest.raises(ValueError, match=said) as caught:
+            self.built(composed, tmp_path, test=test)
+        assert sentence(caught.value) == str(caught.value) and "\n" not in str(caught.value)
+        assert not (tmp_path / "run/checkpoints").exists(), "nothing was trained"
+
+    def test_sentences_longer_than_the_learned_positions(self, composed, tmp_path):
+        learned = ("model.positions=learned", "model.longest=4")
+        with pytest.raises(ZooError, match="of the test split has 10 tokens, and the network has 4 positions"):
+            self.built(composed, tmp_path, "data.tokens=words", *learned, test=b"a b c d e f g h i\n" * 9)

@@ -122,6 +122,10 @@ class TestWords:
             assert zoo.pipeline(name).config["row"] == "mnist28_7" and "ram.mnist28_7" in zoo.model_card(name)
         assert zoo.list_models("ram/mnist28_?") == zoo.list_models("ram.mnist28_?") != []
 
+    def test_another_process_of_an_evaluation_gets_all_words_of_the_first(self):
+        words = ["experiment=ram/mnist28_6", "trainer.max_epochs=3", "ckpt=x.ckpt", 'hydra.run.dir="y"']
+        assert arguments.evaluation_overrides(words) == words
+
     def test_a_released_folder_is_evaluated_on_the_data_of_its_row(self, weights):
         assert arguments.evaluation_overrides([f"name={weights}"])[0] == "experiment=ram/mnist28_7"
 
@@ -200,6 +204,17 @@ class TestPython:
         with Image.open(io.BytesIO(result.plot()._repr_png_())) as picture:
             assert min(picture.size) > 100
         assert re.fullmatch(r"Label\(label=\d, probabilities=<10 of them>\)", repr(result))
+
+    def test_words_that_the_vocabulary_lacks_are_drawn_as_they_stand(self):
+        for name in ("luong.debian_de_en", "transformer.debian_de_en"):
+            result = zoo.pipeline(name)("שלום Haus", beam=1)
+            (read,) = result.attention.inputs
+            assert "<unk>" not in read and "שלום" in "".join(read) and len(read) == result.attention.weights.shape[3]
+
+    def test_a_picture_of_self_attention_has_a_title_of_its_own(self):
+        pipe = zoo.pipeline("transformer.multi30k_en_de")
+        crossed, encoded = pipe("a man", beam=1), pipe("a man", beam=1, attention="encoder")
+        assert crossed.title == crossed.text == encoded.text and encoded.title == "self-attention over: a man"
 
     def test_a_pipeline_says_what_it_is(self, weights):
         said = "ram.mnist28_7: image-classification, test error % 1.5; options starts=10"

@@ -74,7 +74,8 @@ def evaluation_overrides(arguments: Sequence[str]) -> list[str]:
         ZooError: weights that are named twice, or not at all; and what would change nothing here.
     """
     given = {key(argument): unquoted(argument.split("=", 1)[1]) for argument in arguments if "=" in argument}
-    check_read(arguments, OF_TRAINING)
+    if not any(word.startswith("hydra.run.dir=") for word in arguments):  # else a process of an evaluation, given all
+        check_read(arguments, OF_TRAINING)
     name, ckpt = given.get("name"), given.get("ckpt")
     if name and ckpt:
         raise ZooError(f"name={name} and ckpt={ckpt} are two sets of weights; say which to evaluate")

@@ -102,7 +102,7 @@ def predict() -> None:
 
 def tell_where(cfg: DictConfig) -> None:
     """Says where a run writes, and whether resume=auto found one to go on with."""
-    if cfg.resume != "auto":
+    if cfg.resume != "auto" or os.environ.get("LOCAL_RANK", "0") != "0":
         return
     folder = output_folder()
     if (folder / "checkpoints" / "last.ckpt").exists():

@@ -121,7 +121,7 @@ def read(pipe: Pipeline, given: str) -> Iterator[tuple[dict[str, Any], Any]]:
 
 def _read(pipe: Pipeline, given: str, pictures: bool) -> Iterator[tuple[dict[str, Any], Any]]:
     raw = pipe.read(given)
-    if pictures or raw == given:
+    if pictures or raw == given or not isinstance(raw, str | list):
         yield {"input": given}, raw
     elif isinstance(raw, list):
         if not raw:
