@@ -17,6 +17,8 @@ from zoo.errors import ZooError
 from zoo.looking.plots import plot
 
 LADDER = "a man in a blue shirt is standing on a ladder cleaning a window ."
+BUSHES = "two young , white males are outside near many bushes ."
+KERNEL = "Werkzeuge für Entwickler, die mit dem Kernel arbeiten"
 LIBRARY = "Diese Bibliothek wird von anderen Programmen für die Anzeige von Bildern verwendet."
 
 
@@ -51,6 +53,16 @@ def bahdanau_debian(path: Path) -> None:
     pipeline("bahdanau.debian_de_en")(LIBRARY).plot(path)
 
 
+def bahdanau_alignment(path: Path) -> None:
+    """The same of words of Multi30k."""
+    pipeline("bahdanau.multi30k_en_de")(BUSHES).plot(path)
+
+
+def luong_alignment(path: Path) -> None:
+    """A verb that stands at the end."""
+    pipeline("luong.debian_de_en")(KERNEL).plot(path)
+
+
 def transformer_heads(path: Path) -> None:
     """Where all heads of the decoder look in the source."""
     pipeline("transformer.multi30k_en_de")(LADDER).plot(path)
@@ -69,7 +81,10 @@ def former_heads(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     function.__name__: function
-    for function in (ram_glimpses, ram_cluttered, bahdanau_debian, transformer_heads, transformer_encoder, former_heads)
+    for function in (
+        *(ram_glimpses, ram_cluttered, bahdanau_debian, bahdanau_alignment, luong_alignment),
+        *(transformer_heads, transformer_encoder, former_heads),
+    )
 }
 
 

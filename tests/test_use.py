@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,7 +160,23 @@ class TestWords:
             assert found == ["experiment=ram/mnist28_6", "model.hidden=8", quoted]
 
 
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text())
+
+
 class TestHelp:
+    @pytest.mark.parametrize("script", SCRIPTS)
+    def test_every_script_has_help_and_does_nothing_else(self, script, monkeypatch, capsys, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
+        module = import_module(f"scripts.{script}")
+        try:
+            getattr(module, "main", getattr(module, script, None))()
+        except SystemExit as stop:
+            assert not stop.code
+        said = capsys.readouterr().out
+        assert "scripts/" in said or "usage" in said
+        assert not list(tmp_path.iterdir())
+
     @pytest.mark.parametrize("command", ["train", "evaluate", "benchmark", "predict"])
     def test_usage_has_examples_and_what_can_be_chosen(self, command, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [command, "--help"])
@@ -203,6 +220,7 @@ class TestPython:
             assert min(picture.size) > 100
         with Image.open(io.BytesIO(result.plot()._repr_png_())) as picture:
             assert min(picture.size) > 100
+        assert repr(result.attention).startswith("Attention(boxes (1, 2, 1, 4), images (1, 1, 28, 28)")
         assert re.fullmatch(r"Label\(label=\d, probabilities=<10 of them>\)", repr(result))
 
     def test_words_that_the_vocabulary_lacks_are_drawn_as_they_stand(self):
@@ -320,6 +338,11 @@ class TestSentences:
     )
     def test_what_the_machine_lacks_is_a_sentence(self, error, said):
         assert said in sentence(error) and "\n" not in sentence(error)
+
+    def test_a_loss_that_is_not_finite_is_one(self):
+        from zoo.training.callbacks import NonFiniteLoss
+
+        assert sentence(NonFiniteLoss("the loss is nan at step 3")) == "the loss is nan at step 3"
 
     def test_an_error_of_ours_is_none(self):
         assert sentence(RuntimeError("shapes do not match")) is None and sentence(KeyError("x")) is None
