@@ -20,7 +20,7 @@ from zoo.commands import arguments, cli, listing, predicting
 from zoo.commands.helping import usage
 from zoo.errors import UnknownName, ZooError, sentence
 from zoo.models.ram import RAM
-from zoo.training import sweeping
+from zoo.training import tables
 
 TINY = {"num_glimpses": 2, "hidden": 8}
 BASE = {"name": None, "input": None, "output": None, "lines": False, "top": None, "options": {}}
@@ -276,7 +276,7 @@ class TestSweeps:
             (folder / "config.yaml").write_text("monitor: null\nmode: null\n")
             if error is not None:
                 (tmp_path / job / "metrics.json").write_text(json.dumps({"val/error": error, "test/error": 0}))
-        lines = sweeping.table(tmp_path).splitlines()
+        lines = tables.table(tmp_path).splitlines()
         assert lines[0].endswith("3 runs, the best by val/error first")
         assert [line.split()[1] for line in lines[1:]] == ["1", "10", "0", "2"]
         assert lines[-1].split() == ["failed", "2", "model.hidden=2"]
@@ -286,8 +286,8 @@ class TestSweeps:
             (tmp_path / job / ".hydra").mkdir(parents=True)
             (tmp_path / job / ".hydra/config.yaml").write_text("monitor: null\nmode: null\n")
             (tmp_path / job / "metrics.json").write_text(json.dumps({"val/perplexity": 9 - bleu / 9, "val/bleu": bleu}))
-        assert [line.split()[1] for line in sweeping.table(tmp_path).splitlines()[1:]] == ["1", "0"]
-        assert "best by val/bleu" in sweeping.table(tmp_path)
+        assert [line.split()[1] for line in tables.table(tmp_path).splitlines()[1:]] == ["1", "0"]
+        assert "best by val/bleu" in tables.table(tmp_path)
 
 
 class TestQuiet:

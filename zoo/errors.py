@@ -80,14 +80,20 @@ def _is_a(kind: type, value: object) -> bool:
 
 
 @contextmanager
-def in_one_sentence() -> Iterator[None]:
-    """Ends the program with the sentence of an error that the user can put right, also where Hydra built the object."""
+def in_one_sentence(ends: bool = True) -> Iterator[None]:
+    """Ends the program with the sentence of an error that the user can put right, also where Hydra built the object.
+
+    Args:
+        ends: False raises it as a ZooError.
+    """
     try:
         yield
     except Exception as error:
         told = sentence(error)
         if told is None or os.environ.get(FULL) == "1":
             raise
+        if not ends:
+            raise ZooError(told) from error
         sys.exit(told)
 
 

@@ -37,14 +37,8 @@ def rows(slug: str) -> dict[str, dict[str, Any]]:
     """The rows of a room as its results.yaml holds them; without one, the rows that have weights."""
     path = _folder(slug) / "results.yaml"
     if path.exists():
-        return dict(_parsed(path, path.stat().st_mtime_ns))
+        return _parse(path, path.stat().st_mtime_ns)
     return {folder.name: {"status": "released", "weights": folder.name} for folder in path.parent.glob("weights/*/")}
-
-
-@lru_cache(maxsize=64)
-def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
-    """What a file held when it was changed last; every name is looked up there, and YAML is slow."""
-    return yaml.safe_load(path.read_text()) or {}
 
 
 def weights_folder(slug: str, row: str) -> Path:
@@ -173,6 +167,12 @@ def _check(name: object) -> None:
     """Raises UnknownName for what is no name at all."""
     if not isinstance(name, str | Path) or not str(name).strip():
         raise UnknownName(f"{name!r} names no model; expected <slug>.<row>, a released folder, or hf-hub:user/name")
+
+
+@lru_cache
+def _parse(path: Path, changed: int) -> dict[str, dict[str, Any]]:
+    """A results.yaml, read once as long as it does not change; to be read only."""
+    return yaml.safe_load(path.read_text()) or {}
 
 
 def _has_weights(slug: str, row: str) -> bool:

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -30,7 +31,7 @@ from zoo.commands.helping import usage
 from zoo.errors import EXTRAS, in_one_sentence, suggest
 from zoo.training.folders import output_folder, register
 from zoo.training.memory import keep_freed_memory
-from zoo.training.sweeping import tell_unfinished
+from zoo.training.tables import tell_unfinished
 
 UNASKED = (  # advice of Lightning's that a run of this zoo cannot use: it makes batches on the device
     "The '.*dataloader' does not have many workers",
@@ -46,7 +47,7 @@ register()
 def _train(cfg: DictConfig) -> float | None:
     from zoo.training import checking, running
 
-    with in_one_sentence():
+    with in_one_sentence(ends=not goes_on(cfg)):
         checking.check_config(cfg, HydraConfig.get().overrides.task)
         tell_where(cfg)
         quiet(cfg)
@@ -98,6 +99,11 @@ def benchmark() -> None:
 def predict() -> None:
     """Answers to raw inputs: name=<slug>.<row> input=<path> [output=<path>]."""
     _run(_predict, "predict", options_added)
+
+
+def goes_on(cfg: DictConfig) -> bool:
+    """Whether this is a job of a sweep that goes on without those that fail, so that an error must reach Hydra."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN and "failures" in cfg
 
 
 def tell_where(cfg: DictConfig) -> None:
