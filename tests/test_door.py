@@ -253,3 +253,9 @@ class TestBeforeTheTraining:
         learned = ("model.positions=learned", "model.longest=4")
         with pytest.raises(ZooError, match="of the test split has 10 tokens, and the network has 4 positions"):
             self.built(composed, tmp_path, "data.tokens=words", *learned, test=b"a b c d e f g h i\n" * 9)
+
+    def test_bytes_that_are_missing(self, composed, tmp_path):
+        cfg = composed("experiment=former/enwik8", f"data.root={tmp_path}/none.zip", "data.size=null")
+        with pytest.raises(ValueError, match=r"none\.zip"):
+            running.train(cfg)
+        assert not (tmp_path / "run/checkpoints").exists()

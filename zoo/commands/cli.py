@@ -142,7 +142,8 @@ def _run(main: Callable[[], None], config: str, prepare: Callable[[list[str]], l
         return
     keep_freed_memory()
     with in_one_sentence():
-        check_runs(sys.argv[1:] if config != "predict" else ["runs=."])
+        if config != "predict":  # which leaves no run
+            check_runs(sys.argv[1:])
         sys.argv[1:] = literal(prepare(spelled(sys.argv[1:])), PATHS[config])
     try:
         main()

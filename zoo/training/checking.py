@@ -85,6 +85,8 @@ def check_built(cfg: DictConfig, datamodule: pl.LightningDataModule, model: pl.L
     """
     if not hasattr(datamodule, "split"):
         datamodule.setup("fit")
+        for split in ("train", "val", "test") if hasattr(datamodule, "size") else ():
+            datamodule.size(split)
         return
     longest = getattr(getattr(model.network, "positions", None), "longest", None)
     for split in ("train", "val", "test"):
