@@ -61,7 +61,10 @@ def answers(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
     if given is None:
         raise ZooError("say with what and of what: name=<slug>.<row> input=<path>")
     check_options(type(pipe), options)
-    found = [each for one in (given if isinstance(given, list) else [given]) for each in read(pipe, str(one))]
+    found = []
+    for one in given if isinstance(given, list) else [given]:
+        named = {} if isinstance(one, str) else {"input": one}  # a number, as the config has it
+        found += [(label | named, raw) for label, raw in read(pipe, str(one))]
     several = isinstance(given, list) or len(found) > 1 or found[0][0].get("line") is not None
     results = pipe([raw for _, raw in found], **options)
     told = []
