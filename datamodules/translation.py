@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.buckets import Share
-from datamodules.files import DataError, check_counts
+from datamodules.files import DataError, check_counts, check_flags
 from datamodules.hiding import hide
 from datamodules.moses import detokenise, tokenise
 from datamodules.parallel import Pairs, read_dictionary, read_pairs
@@ -132,6 +132,11 @@ class Translation(Sentences):
         self.tokenizer, self.max_length, self.reverse = tokenizer, max_length, reverse
         check_counts(batch_tokens=batch_tokens, batch_size=batch_size, eval_batch_size=eval_batch_size)
         check_counts(max_length=max_length, limit=limit)
+        check_counts(4, vocabulary=vocabulary)  # the special symbols, and something
+        check_counts(0, seed=seed)
+        check_flags(joint=joint, moses=moses, lowercase=lowercase, pretokenised=pretokenised, reverse=reverse)
+        if tokens not in ("bpe", "words"):
+            raise DataError(f"tokens is {tokens!r}, not 'bpe' or 'words'")
         self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
         if not 0 <= unknown <= 1:
             raise DataError(f"unknown is {unknown}; expected a share of the training pairs, from 0 to 1")

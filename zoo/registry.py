@@ -64,7 +64,9 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
         pattern: of the whole name, with the wildcards of a shell, as in ``ram*`` or ``*.mnist28_?``.
         pretrained: only those with released weights.
     """
+    _check(pattern)
     names = (f"{slug}.{row}" for slug in rooms() for row in rows(slug))
+    pattern = str(pattern).replace("/", ".")
     return sorted(n for n in names if fnmatchcase(n, pattern) and (not pretrained or _has_weights(*n.split(".", 1))))
 
 
@@ -72,15 +74,17 @@ def create_model(name: str | Path, pretrained: bool = False, **arguments: Any) -
     """The network of a model; neither Lightning nor Hydra is needed.
 
     Args:
-        name: ``slug.row`` for a released row; ``slug`` for a fresh network from arguments alone; a released folder or
-            ``hf-hub:user/name``, always with their weights.
+        name: ``slug.row`` (or ``slug/row``) for a released row; ``slug`` for a fresh network from arguments alone; a
+            released folder or ``hf-hub:user/name``, always with their weights.
         pretrained: whether ``slug.row`` gets its released weights, and eval mode; else it has only their arguments.
-        arguments: of the network's constructor; for a released row they replace those of its config.
+        arguments: of the network's constructor; for a released row they replace those of its config. With another
+            ``num_classes`` the weights are loaded but for the head, which is fresh: the start of fine-tuning.
 
     Raises:
         UnknownName: a slug, row or argument that does not exist; names the nearest.
         WeightsError: a row that was not released, or files that are missing or altered.
     """
+    _check(name)
     if _is_room(name) and not pretrained:
         return release.construct(room(name).NETWORK, arguments)
     if _is_row(name) and not pretrained and not _was_released(*split(name)):
@@ -98,6 +102,7 @@ def create_model(name: str | Path, pretrained: bool = False, **arguments: Any) -
 
 def model_card(name: str | Path) -> str:
     """Markdown: the card of released weights, the numbers of a row without them, or the README of a room."""
+    _check(name)
     if _is_room(name):
         readme = _folder(name) / "README.md"
         return readme.read_text() if readme.exists() else f"# {name}\n\n{room(name).__doc__}\n"
@@ -114,8 +119,17 @@ def model_card(name: str | Path) -> str:
     return path.read_text()
 
 
+def measured(folder: Path) -> dict[str, float]:
+    """What the card of released weights says that they were measured at, by metric; nothing without a card."""
+    try:
+        return release.read_metrics((folder / release.CARD).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
 def released(name: str | Path) -> Path:
     """The folder of released weights that a name, a folder or a Hub id stands for."""
+    _check(name)
     if _is_row(name):
         slug, row = split(name)
         if not _was_released(slug, row):
@@ -136,7 +150,7 @@ def released(name: str | Path) -> Path:
 
 def split(name: str) -> tuple[str, str]:
     """Slug and row of a name; raises UnknownName with the nearest names."""
-    slug, _, row = name.partition(".")
+    slug, row = _parts(name)
     if slug not in rooms() or row not in rows(slug):
         raise UnknownName(f"there is no model {name!r}{suggest(name, [*rooms(), *list_models()]) or _help()}")
     return slug, row
@@ -154,8 +168,20 @@ def _is_room(name: str | Path) -> bool:
 
 
 def _is_row(name: str | Path) -> bool:
-    slug, _, row = name.partition(".") if isinstance(name, str) else ("", "", "")
+    slug, row = _parts(name) if isinstance(name, str) else ("", "")
     return slug in rooms() and row in rows(slug)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Slug and row, of ram.mnist28_7 as of ram/mnist28_7."""
+    slug, _, row = name.partition("." if "." in name else "/")
+    return slug, row
+
+
+def _check(name: object) -> None:
+    """Raises UnknownName for what is no name at all."""
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise UnknownName(f"{name!r} names no model; expected <slug>.<row>, a released folder, or hf-hub:user/name")
 
 
 @lru_cache

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from zoo import registry
 from zoo.release import LIMIT, TOKENIZER, WeightsError, construct, parameters, save
+from zoo.training.reading import CheckpointError, read_checkpoint
 
 
 def release_checkpoint(
@@ -42,13 +42,10 @@ def release_checkpoint(
     room = registry.room(slug)
     path = Path(ckpt)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        hyperparameters, state = stored["hyper_parameters"], stored["state_dict"]
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such checkpoint") from None
-    except Exception as error:  # a broken file raises whatever the reader runs into
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path}: truncated, altered or not a Lightning checkpoint ({reason})") from None
+        stored = read_checkpoint(path)
+    except CheckpointError as error:
+        raise WeightsError(str(error)) from None
+    hyperparameters, state = stored["hyper_parameters"], stored["state_dict"]
     known = parameters(room.NETWORK) or {}
     # defaults are written out too, so that a later change of them does not change what was released
     config = {key: parameter.default for key, parameter in known.items() if parameter.default is not parameter.empty}

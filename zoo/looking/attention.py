@@ -79,6 +79,11 @@ class Attention:
             steps = 0 if self.boxes is None else self.boxes.shape[1]
             raise ValueError(f"frames is of {self.frames.shape[1]} steps and boxes of {steps}")
 
+    def __repr__(self) -> str:
+        """One line: the shapes of what it holds."""
+        held = {name: value for name in SHAPES if (value := getattr(self, name)) is not None}
+        return f"Attention({', '.join(f'{name} {tuple(value.shape)}' for name, value in held.items())})"
+
     def _sizes(self) -> tuple[int, int]:
         """Number of outputs or steps and of inputs, with those that are not valid; without weights no inputs."""
         if self.weights is None:

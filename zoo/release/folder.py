@@ -130,7 +130,8 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
 
     Args:
         source: a folder, or ``hf-hub:user/name``, with ``@revision`` if need be.
-        arguments: constructor arguments that replace those of the config.
+        arguments: constructor arguments that replace those of the config; with another ``num_classes`` the layers that
+            depend on it are fresh, for fine-tuning.
 
     Raises:
         WeightsError: one sentence that names the file and what was expected.
@@ -138,8 +139,9 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
     folder = locate(source)
     network = build(folder, network_class, **arguments)
     path = folder / WEIGHTS
+    data = _read(path)
     try:
-        found = parse_safetensors(_read(path))
+        found = parse_safetensors(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: truncated or altered, not a safetensors file ({error})") from None
     expected = _tensors(network)
@@ -148,12 +150,20 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
         raise WeightsError(f"{path}: lacks {_some(missing)}, which {name} expects")
     if unknown := sorted(found.keys() - expected.keys()):
         raise WeightsError(f"{path}: holds {_some(unknown)}, which {name} does not have")
+    default = parameters(network_class) or {}
+    classes = read_config(folder)["network"].get("num_classes", getattr(default.get("num_classes"), "default", None))
+    fresh = arguments.get("num_classes", classes) != classes
     for key, tensor in expected.items():
         if found[key].shape != tensor.shape:
+            if fresh and found[key].shape == (classes, *tensor.shape[1:]):
+                found[key] = tensor  # of the head, which had an output for each class
+                continue
             shapes = f"{tuple(found[key].shape)} and {name} expects {tuple(tensor.shape)}"
             raise WeightsError(f"{path}: {key} has the shape {shapes}")
         if found[key].is_floating_point() != tensor.is_floating_point():
             raise WeightsError(f"{path}: {key} holds {found[key].dtype} and {name} expects {tensor.dtype}")
+        if not found[key].isfinite().all():
+            raise WeightsError(f"{path}: {key} holds values that are not finite numbers")
     with torch.no_grad():
         for key, tensor in expected.items():
             tensor.copy_(found[key])
@@ -212,8 +222,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config of a released folder, after the checksums of its files."""
     _check_sums(folder)
     path = folder / CONFIG
+    data = _read(path)
     try:
-        config = json.loads(_read(path))
+        config = json.loads(data)
     except ValueError as error:
         raise WeightsError(f"{path}: truncated or altered, not JSON ({error})") from None
     kinds = {"format": int, "slug": str, "row": str, "network": dict, "preprocess": dict}
@@ -262,7 +273,7 @@ def _check_sums(folder: Path) -> None:
         return
     for line in _read(path).decode(errors="replace").splitlines():
         expected, _, name = line.partition("  ")
-        if not name:
+        if not name or "/" in name:
             raise WeightsError(f"{path}: truncated or altered, expected a SHA-256 and a file name on every line")
         found = _sha256(_read(folder / name))
         if found != expected:

@@ -1,13 +1,14 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import OFTEN, check_flag, check_whole
 from zoo.looking.attention import Attention
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
@@ -50,7 +51,10 @@ class Translated(Result):
 
     @property
     def title(self) -> str:
-        return self.text
+        names = self.attention.outputs[0]
+        of_itself = self.attention.inputs == self.attention.outputs and len(names) > 1
+        words = "".join(names[:-1]).replace("▁", " ").replace("</w>", " ").strip()
+        return f"self-attention over: {words}" if of_itself else self.text
 
 
 class Translate(Pipeline):
@@ -106,9 +110,8 @@ class Translate(Pipeline):
         record: Callable[[Hypothesis, list[int]], Attention],
     ) -> list[Translated]:
         """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
-        for name, value in {"beam": beam, "n_best": search["n_best"]}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
+        check_whole(1, OFTEN, beam=beam, n_best=search["n_best"])
+        check_flag(copy_unknown=copy_unknown)
         names = check_text(batch, "sentence")
         ids = self.source.encode(batch)
         for name, row in zip(names, ids, strict=True):
@@ -135,7 +138,7 @@ class Translate(Pipeline):
             for i, hypotheses in zip(part, found, strict=True):
                 best, *others = hypotheses if ids[i] else [empty]
                 answers[i] = Translated(
-                    attention=record(best, [*ids[i], EOS]),
+                    attention=self._named(record(best, [*ids[i], EOS]), batch[i], ids[i]),
                     text=self._text(best, batch[i], copy_unknown),
                     tokens=self.target.pieces(best.tokens),
                     log_probability=best.log_prob,
@@ -149,6 +152,14 @@ class Translate(Pipeline):
         """Where the network looked in a source (eos included) for each symbol of a hypothesis."""
         weights = best.weights[None, None, :, : len(source)].float()
         return Attention(weights=weights, inputs=[self.source.pieces(source)], outputs=[self.written(best)])
+
+    def _named(self, attention: Attention, raw: str, ids: list[int]) -> Attention:
+        """The record with the words of the source as they stand, also those that the vocabulary lacks."""
+        if UNK not in ids:
+            return attention
+        known, words = self.source.pieces([*ids, EOS]), [*self.source.words(raw), *self.source.pieces([EOS])]
+        sides = {"inputs": attention.inputs, "outputs": attention.outputs}
+        return replace(attention, **{name: [words] if names == [known] else names for name, names in sides.items()})
 
     def written(self, best: Hypothesis) -> list[str]:
         """The names of what was written, the end symbol included."""

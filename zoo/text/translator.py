@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import ZooError, check_least, check_share, check_whole
+from zoo.errors import OFTEN, ZooError, check_flag, check_least, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.kernels import cross_entropy
 from zoo.text import scoring
@@ -72,7 +72,8 @@ class LitTranslator(ZooModule):
         if loss_per not in ("token", "sentence"):
             raise ZooError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
         check_share(label_smoothing=label_smoothing)
-        check_whole(1, beam=beam)  # here and not in the test, which comes after hours
+        check_flag(ban_unknown=ban_unknown)
+        check_whole(1, OFTEN, beam=beam)  # here and not in the test, which comes after hours
         check_least(0, alpha=alpha)
         length_penalty(1, normalise, alpha)
         super().__init__(self.network_class(**network), optimizer, schedule)

@@ -16,6 +16,8 @@ from torch import Tensor
 class NonFiniteLoss(RuntimeError):
     """The loss of a batch is not a finite number; names the step and the batch."""
 
+    for_the_user = True  # a smaller learning rate helps, and a traceback does not
+
 
 def finite_weights(module: torch.nn.Module) -> bool:
     """Whether every parameter is a finite number."""

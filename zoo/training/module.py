@@ -56,6 +56,10 @@ class ZooModule(pl.LightningModule):
         """Where the network looked for each sample of the batch."""
         raise NotImplementedError
 
+    def titles(self, batch: Any) -> list[str]:
+        """What stands above the picture of each sample, such as the truth and the answer; nothing by default."""
+        return []
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.network(*args, **kwargs)
 

@@ -1,6 +1,5 @@
 """What the scripts do with a composed config: train, and the folder that a run leaves behind."""
 
-import json
 import os
 import platform
 import subprocess
@@ -16,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from zoo.release import TOKENIZER
-from zoo.training import launching
+from zoo.release.plain import to_json
+from zoo.training import checking, launching
 from zoo.training.agreeing import agreed
 from zoo.training.callbacks import AtomicCheckpointIO, NonFiniteLoss
 from zoo.training.checkpoints import Best, measured
@@ -54,7 +54,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
-    model = instantiate(cfg.model, **datamodule.spec)
+    model = checking.make_model(cfg, datamodule.spec)
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     speed_up(model.network, cfg.compile)
@@ -78,10 +78,10 @@ def write_metrics(folder: Path, result: dict) -> None:
     """Leaves metrics.json, the mark of a finished run, and prints it as the last line."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{DONE}.partial"
-    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.write_text(to_json(result, indent=2) + "\n")
     partial.replace(folder / DONE)
     print(folder)
-    print(json.dumps(result), flush=True)
+    print(to_json(result), flush=True)
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -97,6 +97,9 @@ def train(cfg: DictConfig) -> float | None:
     with launching.job():
         try:
             datamodule, model, trainer = build(cfg, folder)
+            checking.check_built(cfg, datamodule, model)
+            if resume:
+                checking.check_resume(resume, model)
             kept = resume and (folder / TOKENIZER).exists()  # the vocabulary of the checkpoint
             if hasattr(datamodule, "save") and trainer.is_global_zero and not kept:
                 datamodule.save(folder / TOKENIZER)

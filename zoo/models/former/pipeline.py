@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from zoo.errors import OFTEN, check_number, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.pipelines import InputError, Pipeline, Result, check_text
@@ -80,7 +81,7 @@ class Texts(Pipeline):
 
     def _check_block(self, block: int | None) -> None:
         depth = len(self.network.blocks)
-        if block is not None and (not isinstance(block, int) or not -depth <= block < depth):
+        if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not -depth <= block < depth):
             raise InputError(f"block is {block!r}; the network has the blocks 0 to {depth - 1}, and null is all")
 
     def _layers(self, block: int | None) -> int:
@@ -200,15 +201,12 @@ class Write(Texts):
             temperature, top_k: see :func:`zoo.text.decoding.sample`.
             block: whose attention is recorded, from 0; -1 is the last, None all, the heads of the first block first.
         """
-        for name, value in {"length": length, "count": count}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
-        if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-            raise InputError(f"temperature is {temperature!r}; expected a number above 0")
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise InputError(f"top_k is {top_k!r}; expected a whole number from 1, or null")
-        if not isinstance(seed, int) or seed < 0:
-            raise InputError(f"seed is {seed!r}; expected a whole number from 0")
+        check_whole(1, 100_000, length=length)
+        check_whole(1, OFTEN, count=count)
+        check_number(0, temperature=temperature)
+        check_whole(0, 2**63 - 1, seed=seed)
+        if top_k is not None:
+            check_whole(1, top_k=top_k)
         self._check_block(block)
         check_text(batch, "text")
         rows = [list((visible(raw) or "\n").encode()) for raw in batch]
