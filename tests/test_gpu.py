@@ -1,6 +1,7 @@
 """What only a CUDA device can show: `make test-gpu` (skipped without one)."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ def on(device, cfg):
     model = instantiate(cfg.model, **datamodule.spec).eval()  # dropout is drawn differently on every device
     batch = next(iter(datamodule.train_dataloader()))
     batch = datamodule.transfer_batch_to_device(batch, torch.device(device), 0)
+    model._trainer = SimpleNamespace(datamodule=datamodule)  # which knows the words of a record
     return model.to(device), datamodule.on_after_batch_transfer(batch, 0)
 
 

@@ -86,6 +86,11 @@ class Attention:
         if self.lattices is not None and self.lattices.shape[-1] != 2:
             raise ValueError(f"lattices hold {self.lattices.shape[-1]} numbers for a point, expected (x, y)")
 
+    def __repr__(self) -> str:
+        """One line: the shapes of what it holds."""
+        held = {name: value for name in SHAPES if (value := getattr(self, name)) is not None}
+        return f"Attention({', '.join(f'{name} {tuple(value.shape)}' for name, value in held.items())})"
+
     def _sizes(self) -> tuple[int, int]:
         """Number of outputs or steps and of inputs, with those that are not valid; without weights no inputs."""
         if self.weights is None:

@@ -65,3 +65,18 @@ class Nats(Metric):
 
     def compute(self) -> Tensor:
         return (self.nats / self.total).float()
+
+
+class Perplexity(BitsPerSymbol):
+    """exp of the mean of -log p over the labels, taken from logits, so that no finite logit makes it infinite."""
+
+    def update(self, logits: Tensor, labels: Tensor, ignore: int) -> None:
+        """Logits (..., words) and labels (...), of which those that are `ignore` do not count."""
+        counted = labels != ignore
+        log_p = logits.float().log_softmax(-1).gather(-1, labels.masked_fill(~counted, 0)[..., None]).squeeze(-1)
+        super().update(-log_p, counted)
+
+    def compute(self) -> Tensor:
+        mean = self.nats / self.total
+        most = torch.where(mean.isfinite(), torch.finfo(torch.float32).max, torch.inf)
+        return mean.exp().minimum(most).float()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, check_choice, check_flag, check_whole
 from zoo.nn.attend import Attend
 from zoo.nn.gated import GatedUnit
 from zoo.nn.kernels import Dropout, at_least_float32
@@ -77,10 +77,11 @@ class RNNsearch(nn.Module):
         reverse: bool = False,
     ):
         super().__init__()
-        if readout not in ("previous", "current"):
-            raise ZooError(f"readout is {readout!r}, not 'previous' or 'current'")
-        if init not in ("paper", "torch"):
-            raise ZooError(f"init is {init!r}, not 'paper' or 'torch'")
+        check_choice(("previous", "current"), readout=readout)
+        check_choice(("paper", "torch"), init=init)
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary)
+        check_whole(1, WIDEST, embedding=embedding, hidden=hidden, maxout=maxout)
+        check_flag(reverse=reverse)
         self.readout_state = readout
         # the weights of a step belong to the word that it writes; the baseline's are where its one vector was read
         self.alignment_shift = 0 if attention else None

@@ -34,7 +34,10 @@ class LitClassifier(ZooModule):
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         logits = self.network(batch["text"], batch["text"] != PAD).float()
-        return {"loss": F.cross_entropy(logits, batch["label"], reduction="sum") / batch["sentences"]}
+        return {"loss": F.cross_entropy(logits, batch["label"], reduction="sum") / self.weight(batch)}
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["sentences"]
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
         error = self.errors[f"{stage}_"]

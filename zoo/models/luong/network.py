@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import WIDEST, check_flag, check_least, check_whole
 from zoo.nn.attend import Attend
 from zoo.nn.kernels import Dropout, tanh
 from zoo.nn.lstm import LSTM
@@ -64,6 +65,11 @@ class StackedLSTM(nn.Module):
         init: float = 0.1,
     ):
         super().__init__()
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary)
+        check_whole(1, WIDEST, embedding=embedding, hidden=hidden)
+        check_whole(1, 1000, layers=layers)
+        check_flag(input_feeding=input_feeding, reverse=reverse)
+        check_least(0, init=init)
         self.input_feeding = input_feeding
         # which word the weights of a step belong to, None without attention. With the paper's reversed source it is the
         # predicted one for the location score and the one that was read for the others (a footnote). Of sources that

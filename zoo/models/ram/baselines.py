@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, ZooError, check_choice, check_whole
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
@@ -54,6 +54,9 @@ class LitBaseline(ZooModule):
         optimizer: dict | None = None,
         schedule: dict | None = None,
     ):
+        check_choice(sorted(NETWORKS), network=network)
+        check_whole(16, 4096, size=size)
+        check_whole(1, WIDEST, hidden=hidden, num_classes=num_classes)
         if channels != 1:
             raise ZooError(f"the baselines take grey pictures, not {channels} channels")
         super().__init__(NETWORKS[network](size, hidden=hidden, num_classes=num_classes), optimizer, schedule)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_flag, check_least, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.ram.catch import ACTIONS, Rules, State, caught, move, screen, start
 from zoo.models.ram.network import RAM
@@ -119,6 +119,11 @@ class LitCatch(ZooModule):
         schedule: dict | None = None,
         **network,
     ):
+        check_whole(3, 1024, size=size)
+        check_whole(1, size, width=width)
+        check_whole(0, size, speed=speed)
+        check_flag(drift=drift, random_paddle=random_paddle)
+        check_least(0, policy_weight=policy_weight, entropy_weight=entropy_weight)
         rules = Rules(size, width, speed, drift, random_paddle)
         super().__init__(Player(num_glimpses=rules.frames, **network), optimizer, schedule)
         if self.network.act.out_features != len(ACTIONS):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, ZooError, check_choice, check_flag, check_number, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.glimpse import integral_image, patch, retina, windows
 
@@ -105,10 +105,14 @@ class RAM(nn.Module):
         detach_policy: bool = True,
     ):
         super().__init__()
-        if core not in CORES:
-            raise ZooError(f"core is {core!r}, not one of {sorted(CORES)}")
-        if policy not in ("learned", "random"):
-            raise ZooError(f"policy is {policy!r}, not 'learned' or 'random'")
+        check_choice(sorted(CORES), core=core)
+        check_choice(("learned", "random"), policy=policy)
+        check_whole(1, 10_000, num_glimpses=num_glimpses)
+        check_whole(1, 1024, glimpse_size=glimpse_size)
+        check_whole(1, 12, num_scales=num_scales)
+        check_whole(1, WIDEST, channels=channels, num_classes=num_classes, hidden=hidden)
+        check_number(0, sigma=sigma)
+        check_flag(detach_policy=detach_policy)
         if glimpse_size % 2:
             raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
         self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
@@ -118,6 +122,8 @@ class RAM(nn.Module):
         self.locate = nn.Linear(hidden, 2)  # f_l
         self.act = nn.Linear(hidden, num_classes)  # f_a
         self.expect = nn.Linear(hidden, 1)  # the baseline b_t
+        # under DDP what learns must have a gradient
+        self.locate.requires_grad_(policy == "learned" and num_glimpses > 1)
 
     def initial_state(self, batch: int) -> tuple[Tensor, ...]:
         """h_0 = 0: a tuple of (batch, hidden)."""

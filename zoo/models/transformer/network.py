@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_whole, suggest
+from zoo.errors import WIDEST, UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.nn.kernels import Dropout, lower
 from zoo.nn.multihead import MultiHeadAttention, Projected
 from zoo.nn.position import make_positions
@@ -174,7 +174,10 @@ class Transformer(nn.Module):
         super().__init__()
         if norm not in ("post", "pre"):
             raise UnknownName(f"norm is {norm!r}, not 'post' or 'pre'{suggest(norm, ('post', 'pre'))}")
-        check_whole(1, layers=layers, d_model=d_model, d_ff=d_ff, longest=longest)
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, longest=longest)
+        check_whole(1, WIDEST, d_model=d_model, d_ff=d_ff)
+        check_whole(1, 1000, layers=layers)
+        check_flag(tied=tied, attention_bias=attention_bias, reverse=reverse)
         if tied and source_vocabulary != target_vocabulary:
             sizes = f"{source_vocabulary} and {target_vocabulary} entries"
             raise ZooError(f"tied embeddings need one vocabulary for both languages, not {sizes}; try tied=false")
