@@ -5,6 +5,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.datamodules.test_colour import write_svhn
+from tests.datamodules.test_cub import write_cub
 from zoo.training import running
 
 EXPERIMENTS = sorted(
@@ -22,6 +23,13 @@ LITTLE = ("data.vocabulary=60", "data.limit=40")
 TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
 DRAW = ("model.num_steps=2", "model.hidden=8", "callbacks.figures.count=1", "data.limit=16")
 FORMER = ("model.dim=8", "model.depth=1", "self_attention.heads=2", "callbacks.figures.count=1", "data.limit=40")
+# of rows that differ in a word or two, those that are run with the others; `make test-slow` runs all
+ALIKE, RUN = "spatial_transformer/", ("r_st_cnn_tps", "rts_st_fcn_affine", "tc_cnn", "addition_2st_fcn_projective")
+RUN += ("warbean60_bounded2", "colocalisation_tc", "svhn64_st_multi", "cub448_2st")
+
+
+def alike(experiment: str) -> bool:
+    return experiment.startswith(ALIKE) and experiment.removeprefix(ALIKE) not in RUN
 
 
 @pytest.fixture
@@ -55,8 +63,24 @@ def small(tmp_path):
             return (*some, f"data.root={tmp_path}", "data.validation=8")
         return some
 
+    def transformers(row: str) -> tuple[str, ...]:
+        files = (f"data.root={tmp_path}", "data.validation=8", "callbacks.figures.count=1")
+        if row.startswith("svhn"):
+            pytest.importorskip("h5py")
+            for folder, count in (("train", 24), ("test", 8)):
+                write_svhn(tmp_path / folder, [[(5, 4, 10, 20)]] * count)
+            return (*files, "model.filters=[2,2,2,2,2,2,2,2]", "model.hidden=8")
+        if row.startswith("cub"):
+            write_cub(tmp_path, 30)
+            small = 2 if row.startswith("cub448") else 1
+            sizes = ("model.crop=32", f"model.size={32 * small}", f"data.size={32 * small}", "data.workers=0")
+            return (*files, "model.backbone=test_resnet", *sizes)
+        return ("model.width=2", "model.encoder_steps=2") if row.startswith("coloc") else ("data.limit=32",)
+
     def overrides(experiment: str) -> tuple[str, ...]:
         slug = experiment.split("/")[0]
+        if slug == "spatial_transformer":
+            return (*FAST, *transformers(experiment.removeprefix("spatial_transformer/")))
         if slug == "draw":
             return (*FAST, *DRAW, *draw(experiment.removeprefix("draw/")))
         if slug == "former":
@@ -85,7 +109,9 @@ def plain(value) -> bool:
     return (type(value) is list and all(map(plain, value))) or type(value) in (str, int, float, bool, type(None))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(e, marks=pytest.mark.slow) if alike(e) else e for e in EXPERIMENTS]
+)
 def test_every_experiment_runs_two_steps_and_leaves_a_plain_checkpoint(experiment, composed, small, tmp_path):
     metric = running.train(composed(f"experiment={experiment}", *small(experiment)))
     assert metric is not None and metric >= 0

@@ -161,8 +161,8 @@ class LitColocaliser(ZooModule):
 
     Args:
         margin: alpha.
-        randoms: random crops of a picture, of which the one that is most like the crop counts. The paper has one; then a
-            black crop is worth its while, since the random one often is not black.
+        randoms: random crops of a picture, of which the one that is most like the crop counts. The paper has one; then
+            a black crop is worth its while, since the random one often is not black.
         encoder_steps: of training the encoder, 128 digits each.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`Colocaliser`.
