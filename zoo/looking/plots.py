@@ -61,6 +61,8 @@ def plot(
     kind = heat_maps if attention.grid else alignment_matrix
     if attention.boxes is not None:
         kind = glimpse_path if attention.frames is None else painting
+        if attention.lattices is not None:
+            kind = bent_lattice
     if lines and kind is not alignment_matrix:
         raise ValueError("lines are drawn between names, and this record is of an image")
     figure = (head_lines if lines else kind)(attention, index, title)
@@ -209,6 +211,40 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
             if column == 0:
                 ax.set_ylabel(f"{boxes[0, window, 2] - boxes[0, window, 0]:.3g} px", fontsize=9)
     return figure
+
+
+def bent_lattice(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
+    """The image with the lattice of each step drawn on it, its border thick, and beside it what was read along it."""
+    one = attention[index]
+    image, lattices = _image(one), _array(one.lattices)[0]  # (steps, rows, columns, 2)
+    steps = len(lattices)
+    views = None if one.views is None else _array(one.views)[0]
+    names, side = _names(one.outputs, steps), 3.2
+    columns = 1 if views is None else 2
+    figure = _figure(side * columns, side * steps + (0.4 if title else 0), title)
+    axes = figure.subplots(steps, columns, squeeze=False)
+    for step, (row, lattice) in enumerate(zip(axes, lattices, strict=True)):
+        _show(row[0], image)
+        row[0].set_facecolor("0.25")  # what is outside the image
+        _draw_lattice(row[0], lattice, image.shape[:0:-1])
+        if views is not None:
+            _show(row[1], views[step])
+        if steps > 1:
+            row[0].set_ylabel(names[step], fontsize=9, parse_math=False)
+    return figure
+
+
+def _draw_lattice(ax: Axes, lattice: np.ndarray, size: tuple[int, ...], lines: int = 8) -> None:
+    """About so many lines of a lattice (rows, columns, 2) each way, in view as far as twice the image's size (x, y)."""
+    for points in (lattice, lattice.swapaxes(0, 1)):
+        shown = np.unique(np.linspace(0, len(points) - 1, min(lines, len(points))).round().astype(int))
+        ax.add_collection(LineCollection(list(points[shown]), colors=PATH, linewidths=0.7, alpha=0.9))
+        edges = [points[0], points[-1]]
+        ax.add_collection(LineCollection(edges, colors="red", linewidths=1.6))
+    size = np.array(size)
+    low = np.minimum(lattice.min((0, 1)), 0).clip(-size / 2) - 0.5
+    high = np.maximum(lattice.max((0, 1)), size).clip(max=1.5 * size) + 0.5
+    ax.set_xlim(low[0], high[0]), ax.set_ylim(high[1], low[1])
 
 
 def painting(attention: Attention, index: int | None = 0, title: str | None = None) -> Figure:

@@ -32,6 +32,13 @@ def linear_to_zero(optimizer: Optimizer, total_steps: float) -> LambdaLR:
     return LambdaLR(optimizer, lambda step: max(0.0, 1 - step / total_steps))
 
 
+def steps(optimizer: Optimizer, total_steps: float, at: list[float], factor: float = 0.1) -> LambdaLR:
+    """The learning rate of the optimiser, multiplied by a factor at each of some shares of the steps."""
+    check_share(**{f"at[{i}]": share for i, share in enumerate(at)}, factor=factor)
+    total_steps = known(total_steps)
+    return LambdaLR(optimizer, lambda step: factor ** sum(step >= share * total_steps for share in at))
+
+
 def halving(optimizer: Optimizer, total_steps: float, hold: float, times: int) -> LambdaLR:
     """The learning rate of the optimiser, then halved at even distances (Luong et al. 2015).
 
