@@ -12,6 +12,7 @@ from zoo.errors import ZooError
 from zoo.nn.attend import Attend
 from zoo.nn.gated import GatedUnit
 from zoo.nn.kernels import Dropout, at_least_float32
+from zoo.nn.lengths import check_symbols
 from zoo.nn.shared import loop, share
 
 
@@ -117,6 +118,7 @@ class RNNsearch(nn.Module):
 
     def encode(self, source: Tensor, mask: Tensor) -> Memory:
         """Annotations h_j = [forward_j; backward_j] of a source (batch, S), eos included (A.2.1)."""
+        check_symbols(source=source)
         x = self.dropout(self.source(source))
         forwards = scan(self.forwards, x, mask)
         if self.attend is None:
@@ -146,6 +148,7 @@ class RNNsearch(nn.Module):
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing; target (batch, T) begins with bos. Gives logits (batch, T, K_y) and alpha (batch, T, S)."""
+        check_symbols(target=target)
         memory = self.encode(source, mask)
         y = self.dropout(self.target(target))  # (batch, T, m)
         projected = at_least_float32(self.unit.input(y)).unbind(1)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.glimpse import integral_image, patch, retina, windows
 
@@ -111,7 +111,9 @@ class RAM(nn.Module):
             raise ZooError(f"policy is {policy!r}, not 'learned' or 'random'")
         if glimpse_size % 2:
             raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
+        check_whole(1, num_glimpses=num_glimpses, glimpse_size=glimpse_size, num_scales=num_scales, channels=channels)
         self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
+        self.channels = channels
         self.sigma, self.policy, self.detach_policy = sigma, policy, detach_policy
         self.glimpse = GlimpseNetwork(num_scales * channels * glimpse_size**2, out=hidden)
         self.core = CORES[core](hidden, hidden)
@@ -125,6 +127,9 @@ class RAM(nn.Module):
 
     def surface(self, image: Tensor) -> Tensor:
         """What the retina reads of an image, made once: its integral image, or for one scale the image itself."""
+        if image.ndim != 4 or image.shape[1] != self.channels or 0 in image.shape[2:]:
+            expected = f"expected (batch, {self.channels}, height, width) with at least one pixel"
+            raise ZooError(f"the image has the shape {tuple(image.shape)}; {expected}")
         return integral_image(image) if self.num_scales > 1 else image
 
     def look(self, surface: Tensor, location: Tensor) -> Tensor:
