@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.errors import ZooError
 from zoo.nn.attend import Attend
 from zoo.nn.gated import GatedUnit
-from zoo.nn.kernels import Dropout, at_least_float32
+from zoo.nn.kernels import Dropout
 from zoo.nn.lengths import check_symbols
 from zoo.nn.shared import loop, share
 
@@ -21,9 +21,9 @@ def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Ten
 
     Padding carries the state on, so that in reverse the first real step is at the last word.
     """
-    x = at_least_float32(unit.input(x)).unbind(1)
-    keep = mask[..., None].to(x[0].dtype).unbind(1)
     h = unit.candidate.weight.new_zeros(len(mask), unit.candidate.in_features)  # float32 under autocast too
+    x = unit.input(x).to(h.dtype).unbind(1)
+    keep = mask[..., None].to(h.dtype).unbind(1)
     states = [h] * len(x)
     with loop(unit):
         for j in reversed(range(len(x))) if reverse else range(len(x)):
@@ -151,8 +151,8 @@ class RNNsearch(nn.Module):
         check_symbols(target=target)
         memory = self.encode(source, mask)
         y = self.dropout(self.target(target))  # (batch, T, m)
-        projected = at_least_float32(self.unit.input(y)).unbind(1)
         s = self.start(memory).s[:, 0]
+        projected = self.unit.input(y).to(s.dtype).unbind(1)
         states, contexts, alphas = [s], [], []
         shared = memory._replace(annotations=share(memory.annotations.mT)) if self.attend else memory
         with loop(self.unit, self.attend):
