@@ -73,7 +73,8 @@ def only_once(backward: Callable[..., Any]) -> Callable[..., Any]:
 def lower(x: Tensor) -> Tensor:
     """x as autocast is going to cast it for a matrix product, so that several products share one copy."""
     device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if cast else x
 
 
 def at_least_float32(x: Tensor) -> Tensor:
