@@ -9,6 +9,7 @@ import zoo
 from tests.conftest import command, last_json
 from tests.nn.test_lengths import TRANSLATORS
 from tests.test_configs import small  # noqa: F401
+from zoo.models.draw import DRAW
 from zoo.models.former import Former
 from zoo.models.ram import RAM, LitBaseline
 from zoo.models.ram.control import LitCatch
@@ -21,6 +22,8 @@ ROOMS = (  # one row for each model
     "ram/translated60_random8",
     "ram/mnist28_conv",
     "ram/catch",
+    "draw/mnist_t4",
+    "draw/cluttered100_4",
     "bahdanau/debian_de_en",
     "bahdanau/debian_de_en_no_attention",
     "luong/debian_de_en",
@@ -115,6 +118,21 @@ def test_catch_and_baselines(dtype):
         batch = {"image": torch.rand(3, 1, 28, 28), "label": torch.arange(3)}
         backward(baseline.network, baseline.loss(batch)["loss"])
         baseline.evaluate(batch, "test")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("how", [{}, {"read": None, "write": None}, {"num_classes": 3}])
+def test_draw(how, dtype):
+    torch.manual_seed(0)
+    exact, net = both(DRAW(size=12, num_steps=3, hidden=8, latent=4, **how), dtype)
+    image, noise = torch.rand(2, 1, 12, 12), torch.randn(2, 3, 4)
+    found, expected = ((each(image, noise) if each.generates else each(image)) for each in (net, exact))
+    if net.generates:
+        torch.testing.assert_close(found[0].double(), expected[0], rtol=CLOSE[dtype], atol=0)
+        found = found[0]
+        net.generate(noise), net.log_weight(image, noise)
+    assert found.dtype == torch.promote_types(dtype, torch.float32)
+    backward(net, found)
 
 
 def trains(experiment, precision, composed, overrides, folder):

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from zoo.errors import ZooError
 from zoo.models.bahdanau import RNNsearch
+from zoo.models.draw import DRAW
 from zoo.models.luong import StackedLSTM
 from zoo.nn.gated import GatedUnit
 from zoo.nn.kernels import cross_entropy, plain_autograd
@@ -310,3 +311,32 @@ def test_cross_entropy_in_every_order():
         for each in (plain, expected)
     ]
     torch.testing.assert_close(*second)
+
+
+@pytest.mark.parametrize("how", [{}, {"read": None, "write": None}, {"num_classes": 3}])
+def test_draw_too(how):
+    torch.manual_seed(0)
+    net = DRAW(size=12, num_steps=3, hidden=8, latent=4, **how).double()
+    image = torch.rand(2, 1, 12, 12, dtype=torch.float64, requires_grad=True)
+    noise, leaves = torch.randn(2, 3, 4, dtype=torch.float64), [image, *net.parameters()]
+
+    def loss():
+        said = net(image, noise) if net.generates else (net(image),)
+        return sum(each.square().sum() for each in said)
+
+    with plain_autograd():
+        expected = torch.autograd.grad(loss(), leaves, allow_unused=True)
+    once = loss()
+    torch.autograd.grad(once, image, retain_graph=True)
+    for _ in range(2):
+        found = torch.autograd.grad(once, leaves, retain_graph=True, allow_unused=True)
+        torch.testing.assert_close(found, expected)
+    first = torch.autograd.grad(once, image, create_graph=True)[0]
+    with pytest.raises(ZooError, match="cannot be differentiated again"):
+        first.square().sum().backward()
+    with plain_autograd():
+        torch.autograd.grad(loss(), image, create_graph=True)[0].square().sum().backward()
+    with torch.no_grad():
+        (net.decode if net.generates else net.encode).weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        once.backward()
