@@ -58,7 +58,9 @@ def rts(uniform: Tensor, canvas: int, side: int, degrees: float) -> Tensor:
 def projective(uniform: Tensor, canvas: int, side: int, degrees: float) -> Tensor:
     """P: scaled by 0.75 to 1, then each corner moved by N(0, 5 pixels). Nine numbers a picture."""
     scale = between(uniform[:, 0], 0.75, 1.0)
-    corners = square(uniform.device) * scale[:, None, None] + normal(uniform[:, 1:9]).view(-1, 4, 2) * CORNER_NOISE / ((side - 1) / 2)
+    corners = square(uniform.device) * scale[:, None, None] + normal(uniform[:, 1:9]).view(-1, 4, 2) * CORNER_NOISE / (
+        (side - 1) / 2
+    )
     H = adjugate(to_quadrilateral(corners))
     flat = F.pad(pixels(canvas, side, uniform).flatten(0, 1), (0, 1), value=1.0)
     x, y, w = (flat @ H.mT).view(len(uniform), canvas, canvas, 3).unbind(-1)

@@ -1,10 +1,18 @@
-"""What several test files use: composed configs, runs in this process, commands in another."""
+"""What several test files use: composed configs, and commands in this process or in another."""
 
+import io
 import json
+import logging
 import os
+import runpy
 import subprocess
 import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -57,6 +65,45 @@ def command(script: str, *arguments: str, check: bool = True, **environment: str
     if check and done.returncode:
         pytest.fail(f"{script} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def called(script: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """As :func:`command`, but in this process, which spares the imports: not for what starts or ends processes."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    path = str(ROOT / "scripts" / f"{script}.py")
+    with _as_a_process([path, *arguments]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            if isinstance(stop.code, str):
+                print(stop.code, file=sys.stderr)
+        except Exception:
+            code = 1
+            traceback.print_exc()
+    if check and code:
+        pytest.fail(f"{script} {' '.join(arguments)} ended with {code}:\n{out.getvalue()}\n{err.getvalue()}")
+    return subprocess.CompletedProcess([script, *arguments], code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _as_a_process(argv: list[str]) -> Iterator[None]:
+    """Its own arguments, environment, warnings and logging, and Hydra as if nobody had used it."""
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    GlobalHydra.instance().clear()
+    try:
+        with mock.patch.object(sys, "argv", argv), mock.patch.dict(os.environ), chdir(ROOT), warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = show
+            yield
+    finally:
+        GlobalHydra.instance().clear()
+        root.handlers[:], root.level = handlers, level
 
 
 def last_json(text: str) -> dict:

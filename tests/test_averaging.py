@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from tests.conftest import command
+from tests.conftest import called
 from zoo.commands import evaluating
 from zoo.commands.releasing import release_checkpoint
 from zoo.models.transformer import LitTransformer
@@ -97,7 +97,7 @@ def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(composed, 
     steps = [torch.load(path, weights_only=True)["global_step"] for path in kept]
     last = torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
     assert steps == [last - 2, last - 1, last] and (folder / "best.ckpt").exists()
-    done = command("average", *map(str, kept))
+    done = called("average", *map(str, kept))
     assert "the mean of 3 checkpoints" in done.stdout
     average_of = f"ckpt={folder}/average.ckpt"
     evaluating.evaluate(composed(*small[:1], "data.limit=40", average_of, "logger=none", config="evaluate"))

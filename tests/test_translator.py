@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules.translation import Translation
-from tests.conftest import command
+from tests.conftest import called
 from zoo.errors import ZooError
 from zoo.models.bahdanau import LitRNNsearch
 from zoo.models.luong import LitStackedLSTM
@@ -68,7 +68,7 @@ def test_the_loss_is_torchs_cross_entropy(per):
 
 def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     small = ("data.limit=40", "data.vocabulary=100", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=1")
-    done = command("train", "experiment=luong/debian_de_en", *small, "logger=none", f"runs={tmp_path}")
+    done = called("train", "experiment=luong/debian_de_en", *small, "logger=none", f"runs={tmp_path}")
     (folder,) = tmp_path.glob("luong/debian_de_en/*")
     report = json.loads((folder / "scores.json").read_text())
     assert report["beam"] == 5 and "tok:13a" in report["signature"] and report["signature"] in done.stdout
@@ -76,10 +76,10 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     assert len(rows) == 40 and {"source", "reference", "hypothesis"} <= set(rows[0])
     assert sum(each["sentences"] for each in report["bleu by source length"].values()) == 40
     assert (folder / "tokenizer" / "source.json").exists()
-    again = command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
+    again = called("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
     metrics, first = (json.loads(each.stdout.splitlines()[-1]) for each in (again, done))
     assert metrics["test/bleu"] == first["test/bleu"] and metrics["test/chrf"] == first["test/chrf"]
-    command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
+    called("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
     (greedy,) = (tmp_path / "greedy").rglob("scores.json")
     assert json.loads(greedy.read_text())["beam"] == 1
 
@@ -91,17 +91,17 @@ def test_a_resumed_run_keeps_its_vocabulary_and_refuses_other_text(tmp_path):
     files = ("data.corpus=files", f"data.root={tmp_path}", "data.source=de", "data.target=en", "data.tokens=words")
     small = ("model.embedding=8", "model.hidden=8", "data.batch_tokens=64", f"runs={tmp_path}/runs", "logger=none")
     given = ("experiment=luong/debian_de_en", *files, *small, "trainer.max_epochs=1")
-    command("train", *given)
+    called("train", *given)
     (run,) = (tmp_path / "runs/luong/debian_de_en").iterdir()
     vocabulary = (run / "tokenizer" / "source.json").read_text()
     (run / "metrics.json").unlink()  # as if it had been killed
     (tmp_path / "train.de").write_text("das ist kein Haus\n" * 40)
-    refused = command("train", *given, "resume=auto", check=False)
+    refused = called("train", *given, "resume=auto", check=False)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     assert "source vocabulary is not that of the checkpoint; the text has changed" in refused.stderr.splitlines()[-1]
     assert (run / "tokenizer" / "source.json").read_text() == vocabulary
     (tmp_path / "train.de").write_text("das ist ein Haus\n" * 40)
-    command("train", *given, "resume=auto")
+    called("train", *given, "resume=auto")
     assert (run / "metrics.json").exists()
 
 
@@ -109,7 +109,7 @@ def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
     """With 30 words nearly every word is unknown, and a little training writes little else."""
     small = ("data.limit=200", "data.vocabulary=30", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=3")
     words = ("data.tokens=words", "data.joint=false", "model.optimizer.lr=0.03")
-    command("train", "experiment=luong/debian_de_en", *small, *words, "logger=none", f"runs={tmp_path}")
+    called("train", "experiment=luong/debian_de_en", *small, *words, "logger=none", f"runs={tmp_path}")
     (folder,) = tmp_path.glob("luong/debian_de_en/*")
     report = json.loads((folder / "scores.json").read_text())
     rows = [json.loads(line) for line in (folder / "translations.jsonl").read_text().splitlines()]

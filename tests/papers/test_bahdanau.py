@@ -8,6 +8,9 @@ from zoo.models.bahdanau.network import GatedUnit, RNNsearch, scan
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "maxout": 4}
 ADDITIVE = {"score": "additive", "scope": "global"}
+QUICK = {"bahdanau": {"embedding": 8, "hidden": 8, "maxout": 8}}  # see tests/small.py
+LOCAL = {"score": "additive", "scope": "local_p", "window": 1}
+OPTIONS = {"bahdanau": {"reverse": {"attention": LOCAL}}}  # see tests/test_options.py
 
 
 def network(seed=0, **arguments) -> RNNsearch:

@@ -24,6 +24,10 @@ from zoo.pipelines import InputError
 from zoo.training import running
 
 TINY = {"size": 6, "num_steps": 3, "hidden": 7, "latent": 3, "read": 2, "write": 3}
+QUICK = {  # see tests/small.py
+    "draw": {"num_steps": 2, "hidden": 8, "latent": 3, "importance_samples": 2},
+    "draw_classifier": {"num_steps": 2, "hidden": 8},
+}
 KINDS = {"both": {}, "read": {"write": None}, "write": {"read": None}, "none": {"read": None, "write": None}}
 
 

@@ -20,6 +20,11 @@ from zoo.training.metrics import BitsPerSymbol
 
 relaxed = settings(deadline=None, max_examples=30, derandomize=True)
 SMALL = {"vocabulary": 11, "dim": 8, "depth": 2, "longest": 9}
+TINY = {"dim": 8, "depth": 2}
+QUICK = {"former": TINY, "former_generator": TINY}  # see tests/small.py
+OPTIONS = {  # see tests/test_options.py
+    "former_generator": {"num_classes": "a generator has none", "pooling": "a generator says something at every place"}
+}
 KINDS = [
     {"kind": "plain"},
     {"kind": "narrow", "heads": 2},

@@ -9,6 +9,8 @@ from zoo.models.luong.network import LSTM, StackedLSTM
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "layers": 2}
 GENERAL = {"score": "general", "scope": "global"}
 LOCAL = {"score": "general", "scope": "local_p", "window": 2}
+QUICK = {"luong": {"embedding": 8, "hidden": 8, "layers": 2}}  # see tests/small.py
+OPTIONS = {"luong": {"reverse": {"attention": {**LOCAL, "window": 1}}}}  # see tests/test_options.py
 ATTENTIONS = [None, GENERAL, {"score": "dot", "scope": "local_m", "window": 1}, LOCAL]
 
 

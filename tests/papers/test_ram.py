@@ -19,6 +19,19 @@ from zoo.models.ram.network import RAM, GlimpseNetwork, LSTMCore
 from zoo.nn.random import normal, uniform
 
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16}
+QUICK = {  # see tests/small.py
+    "ram": {"num_glimpses": 3, "hidden": 16, "test_starts": 2},
+    "ram_baseline": {"hidden": 16},
+    "ram_catch": {"hidden": 16, "size": 8},
+}
+OPTIONS = {  # see tests/test_options.py
+    "ram_baseline": {"channels": "the baselines take one"},
+    "ram_catch": {
+        "num_glimpses": "one for each frame",
+        "channels": "the screen has one",
+        "num_classes": "there are three actions",
+    },
+}
 
 
 def make(seed: int = 0, **arguments) -> LitRAM:

@@ -25,6 +25,15 @@ KINDS = {
     "untied": {"tied": False, "target_vocabulary": 17, "attention_bias": True},
     "d_k": {"key_dim": 3, "value_dim": 5},
 }
+TINY = {"layers": 1, "d_model": 8, "d_ff": 8, "heads": 2, "extra": 5}
+QUICK = {"transformer": TINY, "transformer_parser": TINY}  # see tests/small.py
+BESIDE = {
+    "source_vocabulary": {"tied": False},
+    "target_vocabulary": {"tied": False},
+    "longest": {"positions": "learned"},
+    "reverse": "the order of the source is the data's; positions tell it",
+}
+OPTIONS = {"transformer": BESIDE, "transformer_parser": BESIDE}  # see tests/test_options.py
 
 
 def network(kind: str = "published", **arguments) -> Transformer:
