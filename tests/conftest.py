@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -20,6 +21,7 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
+from torch import nn
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
@@ -104,6 +106,22 @@ def _as_a_process(argv: list[str]) -> Iterator[None]:
     finally:
         GlobalHydra.instance().clear()
         root.handlers[:], root.level = handlers, level
+
+
+def dropped(network: nn.Module, *arguments: torch.Tensor) -> Counter:
+    """How often a forward pass in training drops part of a tensor of which shape; each is checked to have lost half."""
+    found: Counter = Counter()
+
+    def look(module: nn.Module, given: tuple[torch.Tensor], made: torch.Tensor) -> None:
+        lost = (made == 0) & (given[0] != 0)
+        assert lost.any() and not lost.all()
+        found[tuple(made.shape)] += 1
+
+    hooks = [module.register_forward_hook(look) for module in network.modules() if isinstance(module, nn.Dropout)]
+    network.train()(*arguments)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def last_json(text: str) -> dict:

@@ -20,6 +20,8 @@ def checkpoints(folder, count=3, **arguments):
     for seed in range(count):
         torch.manual_seed(seed)
         lit = LitTransformer(**{**SIZES, **arguments})
+        for parameter in lit.parameters():  # biases too: those that start at zero are a mean of anything
+            torch.nn.init.normal_(parameter)
         state = {**lit.state_dict(), "steps": torch.tensor(seed)}
         stored = {"state_dict": state, "hyper_parameters": dict(lit.hparams), "global_step": seed}
         stored["optimizer_states"] = []

@@ -35,7 +35,8 @@ OTHERS = {
         {"_target_": "zoo.training.schedules.linear_to_zero"},
     ],
 }
-OF_TRANSLATORS = {"alpha": {"normalise": "length", "alpha": 5.0}, "normalise": {"alpha": 5.0, "normalise": "length"}}
+LONG = {"normalise": "length", "alpha": 5.0}  # without, the shortest translation wins
+OF_TRANSLATORS = {"beam": LONG, "alpha": LONG, "normalise": {"alpha": 5.0}, "extra": LONG, "ban_unknown": LONG}
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 
 
@@ -68,7 +69,7 @@ def measured(kind: type[ZooModule], arguments: dict[str, Any], data: Any) -> Ite
     torch.manual_seed(0)
     model = kind(**arguments)
     model.trainer = SimpleNamespace(
-        estimated_stepping_batches=STEPS + 1, datamodule=data.module, world_size=1, current_epoch=0
+        estimated_stepping_batches=STEPS + 1, datamodule=data.module, world_size=1, current_epoch=0, global_step=0
     )
     made = model.configure_optimizers()
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
@@ -82,7 +83,7 @@ def measured(kind: type[ZooModule], arguments: dict[str, Any], data: Any) -> Ite
     model.eval()
     with torch.no_grad():
         for parameter in model.network.parameters():  # decided, as if it had learned: a search has something to find
-            parameter.normal_(std=0.7)
+            parameter.normal_(std=0.3)
         if isinstance(model, LitTranslator):
             model.network.step = eager(model.network.step)
         for stage in ("val", "test"):
@@ -96,7 +97,7 @@ def eager(step: Callable) -> Callable:
 
     def stepped(*arguments: Any) -> tuple:
         log_p, *rest = step(*arguments)
-        log_p[..., [UNK, EOS]] += 2.5
+        log_p[..., [UNK, EOS]] += 3.0
         return log_p.log_softmax(-1), *rest
 
     return stepped
@@ -104,11 +105,13 @@ def eager(step: Callable) -> Callable:
 
 def fitted(batch: dict[str, torch.Tensor], arguments: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The batch with pictures of as many channels, and of the size, as the arguments say."""
-    if "image" not in batch:
-        return batch
-    image = batch["image"].repeat(1, arguments.get("channels", 1), 1, 1)[:, : arguments.get("channels", 1)]
-    more = arguments.get("size", image.shape[-1]) - image.shape[-1]
-    return {**batch, "image": torch.nn.functional.pad(image, (0, more, 0, more))}
+    image = batch.get("image")
+    if image is not None and "channels" in arguments:
+        image = image.repeat(1, arguments["channels"], 1, 1)[:, : arguments["channels"]]
+    if image is not None and "size" in arguments:
+        more = arguments["size"] - image.shape[-1]
+        image = torch.nn.functional.pad(image, (0, more, 0, more))
+    return batch if image is None else {**batch, "image": image}
 
 
 def guesses(name: str, value: Any, words: dict[str, list[str]]) -> Iterator[Any]:
@@ -188,7 +191,10 @@ class Room:
 
 @pytest.mark.parametrize("model", models())
 def test_no_argument_of_a_room_is_dead(model, composed, tmp_path):
-    room = Room(composed, models()[model], tmp_path)
+    experiment = models()[model]
+    if small.tests_of(experiment.split("/")[0]) is None:
+        pytest.skip("a room whose tests are still to be written")
+    room = Room(composed, experiment, tmp_path)
     assert not room.matters({}, {}), "what is measured differs from one time to the next"
     assert room.arguments.keys() <= room.options.keys() and room.beside.keys() <= {*room.options, *OF_TRANSLATORS}
     idle = {name for name, why in room.beside.items() if isinstance(why, str)}

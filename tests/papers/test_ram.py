@@ -115,6 +115,12 @@ def test_forward_is_the_papers_equations(glimpses, scales, channels, height, wid
             np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
+def test_the_core_starts_at_the_identity():
+    """So that at first the last state keeps what the early glimpses saw; only this matrix does."""
+    core = RAM(hidden=16).core
+    assert torch.equal(core.recurrent.weight, torch.eye(16)) and not torch.equal(core.input.weight, torch.eye(16))
+
+
 def test_lstm_core_is_that_of_torch():
     torch.manual_seed(0)
     ours, oracle = LSTMCore(6, 5), nn.LSTMCell(6, 5)
