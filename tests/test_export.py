@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import zoo
-from tests.conftest import command
+from tests.conftest import called
 from zoo import release
 from zoo.commands import exporting
 from zoo.commands.exporting import ExportError, difference, export, parse
@@ -116,10 +116,10 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(folder, tmp_path):
 
 
 def test_the_script(folder, tmp_path):
-    done = command("export", f"name={folder}", f"output={tmp_path / 'ram.pt2'}")
+    done = called("export", f"name={folder}", f"output={tmp_path / 'ram.pt2'}")
     assert str(tmp_path / "ram.pt2") in done.stdout and "at most" in done.stdout and (tmp_path / "ram.pt2").exists()
 
 
 def test_the_script_fails_without_a_traceback():
-    failed = command("export", "name=ram.mnist28_77", check=False)
+    failed = called("export", "name=ram.mnist28_77", check=False)
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and "did you mean ram.mnist28_7" in failed.stderr

@@ -299,16 +299,16 @@ class TestReleaseCheckpoint:
         assert release_checkpoint(ckpt[0], "ram.mnist28_3") == tmp_path / "ram" / "mnist28_3"
 
     def test_the_script(self, ckpt, tmp_path):
-        from tests.conftest import command
+        from tests.conftest import called
 
         arguments = ["--folder", str(tmp_path / "w"), "--dtype", "bfloat16", "--metric", "test error %=0.98"]
         arguments += ["--language", "en", "--license", "other", "--license-name", "mine", "--license-link", "TERMS"]
-        command("release", str(ckpt[0]), "ram.mnist28_3", *arguments, "--preprocess", "size=28")
+        called("release", str(ckpt[0]), "ram.mnist28_3", *arguments, "--preprocess", "size=28")
         assert release.read_config(tmp_path / "w")["preprocess"] == {"size": 28}
         card = (tmp_path / "w" / "README.md").read_text()
         assert "| test error % | 0.98 |" in card and "license_name: mine\nlicense_link: TERMS\n" in card
         assert "language:\n- en\n" in card and "https://arxiv.org/abs/1406.6247" in card
-        failed = command("release", str(ckpt[0]), "ram.mnist28_33", *arguments, check=False)
+        failed = called("release", str(ckpt[0]), "ram.mnist28_33", *arguments, check=False)
         assert failed.returncode == 1 and "did you mean ram.mnist28_3" in failed.stderr
         assert "Traceback" not in failed.stderr
 

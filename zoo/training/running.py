@@ -1,5 +1,6 @@
 """What the scripts do with a composed config: train, and the folder that a run leaves behind."""
 
+import json
 import os
 import platform
 import subprocess

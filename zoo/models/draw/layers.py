@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from zoo.nn.kernels import lower
+from zoo.nn.kernels import lower, only_once, quick
 
 
 class Layer:
@@ -25,9 +24,10 @@ class Layer:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, steps: int, batch: int, exact: bool = False):
-        self.weight = (weight if exact else lower(weight)).detach().t()
+        self.weight = (weight if exact else lower(weight)).t()
         self.inputs: list[Tensor] = []
-        self.learns = torch.is_grad_enabled() and weight.requires_grad
+        self.learns = quick() and torch.is_grad_enabled() and weight.requires_grad
+        self.weight = self.weight.detach() if self.learns else self.weight
         bias = bias.expand(batch, -1)
         self.biases = Biases.apply(weight, bias, steps, self.inputs) if self.learns else [bias] * steps
 
@@ -55,7 +55,7 @@ class Biases(Function):
         return tuple(bias.view_as(bias) for _ in range(steps))
 
     @staticmethod
-    @once_differentiable
+    @only_once
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         inputs, d_bias = torch.cat(ctx.inputs), torch.stack(gradients)
         d_weight = d_bias.flatten(0, 1).to(inputs.dtype).t() @ inputs  # over steps and batch

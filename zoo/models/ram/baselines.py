@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import WIDEST, ZooError, check_choice, check_whole
+from zoo.nn.kernels import at_least_float32
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
@@ -63,9 +64,13 @@ class LitBaseline(ZooModule):
         self.save_hyperparameters()
         self.errors = nn.ModuleDict({"val": ErrorRate(), "test": ErrorRate()})
 
+    def logits(self, image: Tensor) -> Tensor:
+        """(batch, num_classes), float32 at least, of pictures of any float type."""
+        return at_least_float32(self.network(image.to(next(self.network.parameters()).dtype)))
+
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.cross_entropy(self.network(batch["image"]).float(), batch["label"])}
+        return {"loss": F.cross_entropy(self.logits(batch["image"]), batch["label"])}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
-        self.errors[stage].update(self.network(batch["image"]).argmax(-1), batch["label"])
+        self.errors[stage].update(self.logits(batch["image"]).argmax(-1), batch["label"])
         return {"error": self.errors[stage]}

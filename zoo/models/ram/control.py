@@ -12,6 +12,7 @@ from zoo.models.ram.network import RAM
 from zoo.models.ram.offsets import draw_offsets
 from zoo.nn.glimpse import windows
 from zoo.nn.hard import baseline_loss, gaussian_log_prob, reinforce_loss, sample_categorical
+from zoo.nn.kernels import at_least_float32
 from zoo.nn.random import uniform
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
@@ -72,7 +73,7 @@ def play(network: RAM, rules: Rules, key: Tensor, explore: bool) -> Episode:
         location = sample.clamp(-1, 1)
         state = network.step(network.surface(screen(game, rules)), location, state)
         h = state[0]
-        logits.append(network.act(h).float())
+        logits.append(at_least_float32(network.act(h)))
         action = sample_categorical(logits[-1], noise[:, t]) if explore else logits[-1].argmax(-1)
         game = move(game, action, rules)
         hs.append(h), actions.append(action), means.append(mean), samples.append(sample), locations.append(location)
@@ -87,7 +88,7 @@ def play(network: RAM, rules: Rules, key: Tensor, explore: bool) -> Episode:
         locations=torch.stack(locations, 1),
         samples=torch.stack(samples, 1),
         means=torch.stack(means, 1),
-        baselines=network.expect(torch.stack(hs, 1).detach()).squeeze(-1).float(),
+        baselines=at_least_float32(network.expect(torch.stack(hs, 1).detach()).squeeze(-1)),
         reward=caught(game, rules).float()[:, None],
     )
 

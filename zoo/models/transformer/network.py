@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.errors import WIDEST, UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.nn.kernels import Dropout, lower
+from zoo.nn.lengths import check_symbols
 from zoo.nn.multihead import MultiHeadAttention, Projected
 from zoo.nn.position import make_positions
 
@@ -222,6 +223,7 @@ class Transformer(nn.Module):
         return self._encode(source, mask)[0]
 
     def _encode(self, source: Tensor, mask: Tensor, need_weights: bool = False) -> tuple[Memory, list[Tensor | None]]:
+        check_symbols(source=source)
         x, seen = self.embed(self.source, source), []
         for layer in self.encoder:
             x, weights = layer(x, mask, need_weights)
@@ -257,6 +259,7 @@ class Transformer(nn.Module):
     def _decode(
         self, memory: Memory, target: Tensor, need_weights: bool
     ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+        check_symbols(target=target)
         x, written, read = self.embed(self.target, target), [], []
         for layer, source in zip(self.decoder, memory.source, strict=True):
             x, *weights = layer(x, source, memory.mask, need_weights)
