@@ -3,9 +3,9 @@
 from importlib import import_module
 
 from zoo.models.st_rnn.network import STRNN
+from zoo.models.st_rnn.pipeline import NextPlace
 
-
-NETWORK = STRNN
+NETWORK, PIPELINE = STRNN, NextPlace
 
 __all__ = ["NETWORK", "PIPELINE", "STRNN", "LitNext", "NextPlace"]
 

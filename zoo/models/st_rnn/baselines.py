@@ -1,6 +1,7 @@
 """What ST-RNN is compared with (table 1): all score candidates as :class:`zoo.models.st_rnn.STRNN` does.
 
-The paper names these methods and cites where they come from; their formulas are those of the cited papers as we know them.
+The paper names these methods and cites where they come from; the formulas are those of the cited papers as we know
+them.
 """
 
 from typing import Any

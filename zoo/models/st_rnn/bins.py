@@ -1,5 +1,7 @@
 """Matrices at the bounds of bins, and straight lines between them (equations 7 and 8)."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ RADIUS = 6371.0  # of the earth, in km
 def check_bounds(**bounds: list[float]) -> None:
     """Raises ZooError for bounds that do not rise, by their name."""
     for name, values in bounds.items():
-        if not values or any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        if not values or any(b <= a for a, b in pairwise(values)):
             raise ZooError(f"{name} is {values!r}; expected at least one number, each larger than the one before")
 
 
@@ -55,7 +57,7 @@ def between(matrices: Tensor, low: Tensor, share: Tensor) -> Tensor:
 def distance(here: Tensor, there: Tensor) -> Tensor:
     """Great-circle distance in km by the haversine formula; both (..., 2) as latitude and longitude in degrees.
 
-    The paper's equation 4 takes the Euclidean distance of the coordinates, whose degrees of longitude shrink to the north.
+    Equation 4 takes the Euclidean distance of the coordinates; but degrees of longitude shrink to the north.
     """
     (a, b), (c, d) = here.deg2rad().unbind(-1), there.deg2rad().unbind(-1)
     haversine = ((c - a) / 2).sin() ** 2 + a.cos() * c.cos() * ((d - b) / 2).sin() ** 2

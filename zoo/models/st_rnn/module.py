@@ -104,4 +104,17 @@ class LitNext(ZooModule):
         """How much each visit of the window adds to the state at the place that was visited, for the last visits."""
         if not isinstance(self.network, STRNN):
             raise ZooError("only ST-RNN says which visits it looks at")
-        return self.network.record(batch, batch["scored"][-len(batch["levels"]) :])
+        rows = batch["scored"][-8:]
+        size, inside = self.network.looks(batch, rows, batch["place"][rows])
+        some = inside.any(1)
+        size, inside, rows = size[some], inside[some], rows[some]
+        trails, hours = self.trainer.datamodule.trails, batch["gap"]
+        inputs = [
+            [f"{trails.places[p]}, {gap:.0f} h ago" for p, gap in zip(places, gaps, strict=True)]
+            for places, gaps in (
+                (batch["place"][batch["saw"][edges]].tolist(), hours[edges].tolist())
+                for edges in ((batch["of"] == row).nonzero().squeeze(1) for row in rows)
+            )
+        ]
+        outputs = [[trails.places[place]] for place in batch["place"][rows].tolist()]
+        return Attention(weights=(size / size.sum(1, keepdim=True))[:, None, None], inputs=inputs, outputs=outputs)

@@ -95,22 +95,19 @@ class STRNN(nn.Module):
             start += size
         return torch.cat(hs), torch.cat(pasts)
 
-    def forward(self, batch: Batch, rows: Tensor, candidates: Tensor | None = None) -> Tensor:
+    def forward(self, batch: Batch, rows: Tensor, candidates: Tensor | None = None, user_vector: bool = True) -> Tensor:
         """o_{u, t, v} (equation 6) of each of some visits for each of its candidates, which has a state of its own.
 
         Args:
             rows: (n,) int64, visits.
             candidates: (n, N) int64 places; None for all places.
+            user_vector: False leaves p_u out, for users that are not known.
 
         Returns:
             (n, N).
         """
         carried = self.carried(batch)
         _, past = self.states(batch, carried)
-        return self.score(batch, rows, candidates, carried, past)
-
-    def score(self, batch: Batch, rows: Tensor, candidates: Tensor | None, carried: Tensor, past: Tensor) -> Tensor:
-        """As :meth:`forward`, from :meth:`carried` and what :meth:`states` carries on."""
         place = torch.full_like(batch["place"], -1)
         number = place.scatter(0, rows, torch.arange(len(rows), device=rows.device))  # which row a visit is
         edge = (number[batch["of"]] >= 0).nonzero().squeeze(1)
@@ -119,7 +116,7 @@ class STRNN(nn.Module):
         added = self.contributions(carried[edge], saw, batch, shown if candidates is None else shown[of])
         x = added.new_zeros(len(rows), *added.shape[1:]).index_add(0, of, added)  # (n, N, d)
         h = self.f(x + past[rows][:, None])
-        if self.p is not None:
+        if self.p is not None and user_vector:
             h = h + self.p(batch["user"][rows])[:, None]
         return (h * self.q(shown)).sum(-1)
 

@@ -21,8 +21,8 @@ def allowed(kind: str, batch: Batch, rows: Tensor, places: int, sampled: int, ra
     """Which places stand for choice at some visits, the true one always: (n, places) bool. The paper does not say.
 
     Args:
-        kind: "all"; "unvisited": those where the user has not been before; "sampled": so many drawn ones; "radius": those
-            so near to the place before.
+        kind: "all"; "unvisited": those where the user has not been before; "sampled": so many drawn ones; "radius":
+            those so near to the place before.
     """
     if kind == "all":
         return torch.ones(len(rows), places, dtype=torch.bool, device=rows.device)
@@ -62,7 +62,7 @@ def ranks(scores: Tensor, true: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class MeanOfRanks(Metric):
-    """A mean over visits of a function of the rank and the number of candidates, summed in float64.
+    """A mean over visits of a function of the rank and the number of candidates, in percent, summed in float64.
 
     Args:
         measure: "recall@k", "f1@k" (2 recall@k / (k + 1), one place being relevant), "map" (1 / rank), "auc".
@@ -90,4 +90,4 @@ class MeanOfRanks(Metric):
         self.count += len(rank)
 
     def compute(self) -> Tensor:
-        return (self.total / self.count.clamp(min=1)).float()
+        return (100 * self.total / self.count.clamp(min=1)).float()
