@@ -66,7 +66,7 @@ class Counts(Scorer):
     @torch.no_grad()
     def count(self, batch: Batch, rows: Tensor) -> None:
         """Adds some visits."""
-        one = torch.ones(len(rows), device=rows.device)
+        one = self.all.new_ones(len(rows))
         self.seen.index_put_((self.of(batch, rows), batch["place"][rows]), one, accumulate=True)
         self.all.index_add_(0, batch["place"][rows], one)
 
