@@ -1,7 +1,8 @@
 """Overrides with which any row of conf/experiment runs in a second: a tiny network, few samples, files made for it.
 
 The arguments of a tiny network stand in QUICK of a room's tests/papers/test_<slug>.py, by config of conf/model. What
-data needs stands here, by config of conf/data; a room that is alone with its data may have it in FILES of its tests.
+data needs stands here, by config of conf/data; a room that is alone with its data may have it in FILES of its tests. ALIKE
+there names keys whose words make no new kind of row.
 """
 
 from collections.abc import Callable
@@ -118,7 +119,10 @@ def different() -> list[str]:
     """One row of each set that differs in numbers, names of files and languages alone."""
     kinds: dict[str, str] = {}
     for experiment in EXPERIMENTS:
-        kinds.setdefault(repr([sorted(part.items()) for part in read(experiment)]), experiment)
+        groups, words = read(experiment)
+        alike = getattr(tests_of(experiment.split("/")[0]), "ALIKE", ())
+        words = {key: word for key, word in words.items() if key not in alike}
+        kinds.setdefault(repr([sorted(groups.items()), sorted(words.items())]), experiment)
     return list(kinds.values())
 
 

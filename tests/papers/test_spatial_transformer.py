@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from torch import nn
 
 import zoo
 from tests.conftest import ROOT
+from tests.datamodules.test_colour import write_svhn
+from tests.datamodules.test_cub import write_cub
 from zoo import release
 from zoo.errors import ZooError
 from zoo.looking.attention import Attention
@@ -24,6 +27,28 @@ from zoo.nn.grid import GRIDS, make_grid, sample
 from zoo.pipelines import InputError
 
 KINDS = ("affine", "projective", "tps")
+QUICK = {  # arguments of tiny networks, by config of conf/model
+    "spatial_transformer_colocalisation": {"width": 2, "encoder_steps": 2},
+    "spatial_transformer_numbers": {"filters": "[2,2,2,2,2,2,2,2]", "hidden": 8},
+    "spatial_transformer_birds": {"backbone": "test_resnet", "size": 32, "crop": 32},
+}
+# cells of one table, whose networks are tested here
+ALIKE = ("model.classifier", "model.transformer", "model.transformers", "model.warp", "data.distortion")
+
+
+def house_numbers(folder: Path) -> tuple[str, ...]:
+    pytest.importorskip("h5py")
+    for split, n in (("train", 24), ("test", 8)):
+        write_svhn(folder / split, [[(5, 4, 10, 20)]] * n)
+    return f"data.root={folder}", "data.validation=8"
+
+
+def birds(folder: Path) -> tuple[str, ...]:
+    write_cub(folder, 30)
+    return f"data.root={folder}", "data.validation=8", "data.workers=0", "data.size=32"
+
+
+FILES = {"house_numbers": house_numbers, "cub": birds}
 ROWS = sorted(path.stem for path in (ROOT / "conf/experiment/spatial_transformer").glob("*.yaml"))
 
 

@@ -15,6 +15,11 @@ from zoo.errors import UnknownName, ZooError, check_whole, suggest
 NEAREST = 1e-6  # a denominator is kept so far from zero
 
 
+# constants are computed on the processor, also where a network is built elsewhere or without memory
+HOST = torch.device("cpu")
+
+
+@HOST
 def lattice(height: int, width: int) -> Tensor:
     """The pixels of a picture: (height, width, 2) as (x, y)."""
     y, x = torch.meshgrid(line(height), line(width), indexing="ij")
@@ -38,8 +43,10 @@ class Grid(nn.Module):
     def __init__(self, height: int, width: int, identity: list[float] | Tensor):
         super().__init__()
         check_whole(1, height=height, width=width)
+        with HOST:
+            identity = torch.as_tensor(identity, dtype=torch.float32)
         self.register_buffer("points", lattice(height, width), persistent=False)
-        self.register_buffer("identity", torch.as_tensor(identity, dtype=torch.float32), persistent=False)
+        self.register_buffer("identity", identity, persistent=False)
 
     def forward(self, theta: Tensor) -> Tensor:
         with torch.autocast(theta.device.type, enabled=False):
@@ -120,6 +127,7 @@ class TPS(Grid):
         return (self.basis.to(theta.dtype) @ sources).view(len(theta), *self.points.shape)
 
 
+@HOST
 def spline_basis(control: Tensor, points: Tensor, smoothing: float = 0.0) -> Tensor:
     """The matrix B with f(points) = B f(control) for the thin plate spline f through the control points.
 

@@ -128,6 +128,13 @@ def triplets(e: Tensor, e_random: Tensor, margin: float = 1.0) -> Tensor:
     return (hinge * others).sum((1, 2)).mean() / max(1, e.shape[1] * (e.shape[1] - 1))
 
 
+def nearest(e: Tensor, candidates: Tensor) -> Tensor:
+    """Of several random crops the one that is most like the crop: (..., features), (..., K, features)."""
+    distance = (e.detach()[..., None, :] - candidates).square().sum(-1)
+    index = distance.argmin(-1)[..., None, None].expand(*distance.shape[:-1], 1, e.shape[-1])
+    return candidates.gather(-2, index).squeeze(-2)
+
+
 def boxes_of(theta: Tensor, size: int) -> Tensor:
     """What a scale and a centre cut out: (..., 3) -> (..., 4) as (left, top, right, bottom) in pixels.
 
@@ -154,6 +161,8 @@ class LitColocaliser(ZooModule):
 
     Args:
         margin: alpha.
+        randoms: random crops of a picture, of which the one that is most like the crop counts. The paper has one; then
+            a black crop is worth its while, since the random one often is not black.
         encoder_steps: of training the encoder, 128 digits each.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`Colocaliser`.
@@ -164,6 +173,7 @@ class LitColocaliser(ZooModule):
     def __init__(
         self,
         margin: float = 1.0,
+        randoms: int = 8,
         encoder_steps: int = 1000,
         optimizer: dict | None = None,
         schedule: dict | None = None,
@@ -171,7 +181,7 @@ class LitColocaliser(ZooModule):
     ):
         super().__init__(Colocaliser(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.margin, self.encoder_steps = margin, encoder_steps
+        self.margin, self.randoms, self.encoder_steps = margin, randoms, encoder_steps
         self.network.encoder.requires_grad_(False)
         names = ("error", *(f"error_{i}" for i in range(len(self.network.localisers))))
         self.errors = nn.ModuleDict({f"{stage}_{name}": ErrorRate() for stage in ("val", "test") for name in names})
@@ -186,14 +196,15 @@ class LitColocaliser(ZooModule):
         return [{"params": list(self.network.localisers.parameters())}]
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        image = batch["image"]  # (batch, sets, size, size)
+        image, shape = batch["image"], batch["image"].shape[:2]
         crops = self.network(image)
         scale = crops.theta[..., :1].detach()
-        place = 2 * uniform(batch["key"], image.shape[1], 2) - 1
-        at_random = torch.cat((scale, place * (1 - scale)), -1)  # a crop of the same size anywhere inside
-        random = self.cut(image, at_random)
-        both = torch.stack((crops.output, random))  # (2, batch, sets, 1, 28, 28)
-        e, e_random = self.network.encode(both.flatten(0, 2)).view(2, *image.shape[:2], -1)
+        e = self.network.encode(crops.output.flatten(0, 1)).view(*shape, -1)
+        negatives = []
+        for k in range(self.randoms):  # crops of the same size anywhere inside
+            place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - scale)
+            negatives.append(self.network.encode(self.cut(image, torch.cat((scale, place), -1)).flatten(0, 1)))
+        e_random = nearest(e, torch.stack(negatives, 1).view(*shape, self.randoms, -1))
         return {"loss": triplets(e, e_random, self.margin)}
 
     def cut(self, image: Tensor, theta: Tensor) -> Tensor:
