@@ -1,4 +1,4 @@
-"""Sets of pictures with a digit of one class in common, alone or among clutter (Jaderberg et al. 2015, appendix A.3)."""
+"""Sets of pictures with a digit of one class in common, alone or in clutter (Jaderberg et al. 2015, appendix A.3)."""
 
 import torch
 from torch import Tensor
@@ -45,10 +45,8 @@ class Colocalised(ByTicket):
         check_counts(count=count, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         if canvas < 28:
             raise DataError(f"canvas is {canvas}; a digit needs at least 28 pixels")
-        self.count, self.canvas, self.clutter, self.piece, self.seed, self.root = (
-            *(count, canvas, clutter, piece),
-            *(seed, root),
-        )
+        self.count, self.canvas, self.clutter, self.piece = count, canvas, clutter, piece
+        self.seed, self.root = seed, root
         self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
 
     @property

@@ -99,8 +99,11 @@ class MNIST(ByTicket):
     ):
         super().__init__()
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
-        if canvas < 28:
-            raise ValueError(f"canvas is {canvas}; a digit needs at least 28 pixels")
+        check_counts(28, canvas=canvas)  # the side of a digit
+        check_counts(0, clutter=clutter, seed=seed)
+        check_counts(1, piece=piece)
+        if piece > 28 or canvas > 4096:
+            raise DataError(f"piece is {piece} and canvas {canvas}; expected at most 28, as a digit, and 4096")
         if binarise not in (None, "static", "dynamic"):
             raise DataError(f"binarise is {binarise!r}, not null, 'static' or 'dynamic'")
         if digits not in (1, 2) or (digits == 2 and clutter):

@@ -34,20 +34,24 @@ def offline(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
 
 
+def compose_run(folder: Path, *overrides: str, config: str = "train") -> DictConfig:
+    """The config that a script would get, of a run in the given folder."""
+    GlobalHydra.instance().clear()
+    fixed = [f"hydra.runtime.output_dir={folder}", f"runs={folder.parent}", "trainer.accelerator=cpu"]
+    with initialize_config_module("conf", version_base="1.3"):
+        cfg = compose(config, overrides=[*fixed, *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
 @pytest.fixture
 def composed(tmp_path):
     """A function from overrides to the config that a script would get, writing into a temporary folder."""
 
     def build(*overrides: str, config: str = "train") -> DictConfig:
-        GlobalHydra.instance().clear()
-        folder = tmp_path / "run"
-        fixed = [f"hydra.runtime.output_dir={folder}", f"runs={tmp_path}", "trainer.accelerator=cpu"]
-        with initialize_config_module("conf", version_base="1.3"):
-            cfg = compose(config, overrides=[*fixed, *overrides], return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
+        return compose_run(tmp_path / "run", *overrides, config=config)
 
     yield build
     GlobalHydra.instance().clear()

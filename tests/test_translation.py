@@ -132,7 +132,7 @@ def test_many_at_once_are_as_one_by_one(folder, monkeypatch):
 def test_n_best_and_options(folder):
     pipe = zoo.pipeline(folder)
     assert len(pipe("Werkzeuge", beam=4, n_best=3).others) == 2
-    with pytest.raises(InputError, match="beam is 0; expected a whole number from 1"):
+    with pytest.raises(InputError, match="beam is 0; expected a whole number, from 1 to 1000"):
         pipe("Werkzeuge", beam=0)
 
 

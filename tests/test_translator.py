@@ -5,6 +5,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import sacrebleu
 import torch
 
 from datamodules.translation import Translation
@@ -19,6 +20,7 @@ from zoo.text.translator import Lines
 from zoo.training.schedules import halving
 
 SIZES = {"embedding": 32, "hidden": 32}
+SCORED = {"tokeniser": "none", "language": "de", "lowercase": False, "normalisation": "nfc"}
 VOCABULARIES = {"source_vocabulary": 9, "target_vocabulary": 9}
 ROOMS = {
     "bahdanau": (LitRNNsearch, {"maxout": 16, "attention": {"score": "additive"}}),
@@ -188,7 +190,7 @@ def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
 
 def test_the_papers_columns_about_unknown_words():
     model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1)
-    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(pretokenised=True))
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(scored=SCORED))
     references = ["a b c d e f", "g h i j k l"]
     hypotheses = ["a b c d e f", "g h <unk> j k l"]
     scores, more = model.score("test", Lines(["s", "s"], references, hypotheses, references, [True, False]))
@@ -196,6 +198,43 @@ def test_the_papers_columns_about_unknown_words():
     assert more["bleu of sentences without unknown words"] == {"bleu": pytest.approx(100), "sentences": 1}
     _, more = model.score("test", Lines(["s", "s"], references, hypotheses, None, [True, True]))
     assert not [name for name in more if "unknown" in name]
+
+
+def test_a_chinese_target_is_scored_by_its_letters_and_a_missing_tokeniser_is_told_at_once(tmp_path):
+    """Right in all but one letter; 13a, which takes the line for one word, would give 0 and 0 again."""
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.en").write_text("a cat\n" * 3)
+        for side in ("zh", "ja"):
+            (tmp_path / f"{split}.{side}").write_text("我喜欢很多小猫和狗\n" * 3, encoding="utf-8")
+    how = {"corpus": "files", "root": str(tmp_path), "source": "en", "vocabulary": 40}
+    data = Translation(target="zh", **how)
+    model = LitRNNsearch(**data.spec, **SIZES, maxout=4)
+    model.trainer = SimpleNamespace(datamodule=data)
+    model.setup("fit")
+    references = data.references("val", [0, 1, 2])
+    worse = [line.replace("狗", "鸟") for line in references]
+    scores = [model.score("val", Lines([], lines, references, None, []))[0]["bleu"] for lines in (worse, references)]
+    assert 80 < scores[0] < scores[1] == pytest.approx(100)
+    _, more = model.score("test", Lines(["a cat"] * 3, references, references, None, [True] * 3))
+    assert "tok:zh" in more["signature"] and more["signature"].endswith("norm:visible+nfc+space")
+    model.trainer = SimpleNamespace(datamodule=Translation(target="zh", bleu="char", **how))
+    assert model.scored["tokeniser"] == "char"
+    for target, bleu, told in (
+        ("zh", "13b", "bleu is '13b', not one of"),
+        ("ja", None, r"data\.bleu=char scores letters"),
+    ):
+        model.trainer = SimpleNamespace(datamodule=Translation(target=target, bleu=bleu, **how))
+        if target == "ja" and tokeniser_is_there("ja-mecab"):
+            continue
+        with pytest.raises(ZooError, match=told):
+            model.setup("fit")
+
+
+def tokeniser_is_there(name):
+    try:
+        return sacrebleu.BLEU(tokenize=name)
+    except (ImportError, RuntimeError):
+        return None
 
 
 @pytest.mark.parametrize(("reverse", "places"), [(False, [2, 0]), (True, [1, 1])])

@@ -293,7 +293,7 @@ def test_the_expected_reward_is_the_mean_over_sampled_classes():
     first, second = constant - 0.5, constant - 2.0
     assert terms["baseline"] == pytest.approx((0.5**2 + 0.25**2 + 0.3**2 + 0.2**2) / 4)  # rewards 3/4 and 1/5
     assert terms["policy"] == pytest.approx(-(0.5 * first - 0.3 * second) / 2)
-    with pytest.raises(ValueError, match="'correct' or 'expected'"):
+    with pytest.raises(ValueError, match="not one of correct, expected"):
         make(reward="sure")
 
 

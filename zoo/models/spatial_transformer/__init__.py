@@ -3,10 +3,11 @@
 from importlib import import_module
 
 from zoo.models.spatial_transformer.network import SpatialTransformerNetwork
+from zoo.models.spatial_transformer.pipeline import Straighten
 
-NETWORK = SpatialTransformerNetwork
+NETWORK, PIPELINE = SpatialTransformerNetwork, Straighten
 
-__all__ = ["NETWORK", "LitColocaliser", "LitSpatialTransformer", "SpatialTransformerNetwork"]
+__all__ = ["NETWORK", "PIPELINE", "LitColocaliser", "LitSpatialTransformer", "SpatialTransformerNetwork", "Straighten"]
 
 _TRAINERS = {"LitColocaliser": "colocalisation", "LitSpatialTransformer": "module"}
 

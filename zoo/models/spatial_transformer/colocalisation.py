@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import check_whole
+from zoo.errors import ZooError, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer.network import SpatialTransformer, cnn
 from zoo.nn.grid import Attention as AttentionGrid
@@ -17,6 +17,33 @@ from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
 CROP = 28  # side of what is cut out, and of the digits that the encoder knows
+
+
+class Window(AttentionGrid):
+    """A transformer in attention form whose crop stays inside the picture, and its scale between two.
+
+    The paper does not say that it does. Without bounds the crops grew until all were black, or shrank to a single
+    bright pixel, which all pictures have in common too.
+
+    Args:
+        height, width: of the output in pixels.
+        least, most: of the scale; it starts in the middle.
+    """
+
+    def __init__(self, height: int, width: int, least: float, most: float):
+        if not 0 < least < most <= 1:
+            raise ZooError(f"least is {least} and most is {most}; expected 0 < least < most <= 1")
+        super().__init__(height, width)
+        self.identity.zero_()
+        self.least, self.most = least, most
+
+    def bounded(self, theta: Tensor) -> Tensor:
+        """What the localisation says (batch, 3) to scale and centre, (s, t_x, t_y)."""
+        scale = self.least + (self.most - self.least) * theta[:, :1].sigmoid()
+        return torch.cat((scale, theta[:, 1:].tanh() * (1 - scale)), 1)
+
+    def transform(self, theta: Tensor) -> Tensor:
+        return super().transform(self.bounded(theta))
 
 
 class Crops(NamedTuple):
@@ -44,14 +71,26 @@ class Colocaliser(nn.Module):
         size: of the pictures in pixels.
         sets: of pictures, each with an object in common; they share nothing but the encoder.
         width: filters of the encoder, the CNN of section 4.1.
+        least, most: of the scale of a crop, see :class:`Window`.
+        normalise: whether the activations of each layer of the encoder have length 1; the paper does not say. As they
+            are, blank crops are nearer to each other than those of digits.
     """
 
-    def __init__(self, size: int = 84, sets: int = 10, width: int = 64):
+    def __init__(
+        self,
+        size: int = 84,
+        sets: int = 10,
+        width: int = 64,
+        least: float = 0.2,
+        most: float = 0.5,
+        normalise: bool = True,
+    ):
         super().__init__()
+        self.normalise = normalise
         check_whole(CROP, size=size)
         check_whole(1, sets=sets, width=width)
         self.localisers = nn.ModuleList(
-            SpatialTransformer(*localisation(size), "attention", (CROP, CROP)) for _ in range(sets)
+            SpatialTransformer(*localisation(size), Window(CROP, CROP, least, most), (CROP, CROP)) for _ in range(sets)
         )
         self.encoder = cnn(1, CROP, width, 10)
         self.register_buffer("trained", torch.tensor(False))  # whether the encoder is
@@ -59,15 +98,19 @@ class Colocaliser(nn.Module):
     def forward(self, image: Tensor) -> Crops:
         """image: (batch, sets, size, size)."""
         warps = [localise(image[:, i, None]) for i, localise in enumerate(self.localisers)]
-        return Crops(torch.stack([w.output for w in warps], 1), torch.stack([w.theta for w in warps], 1))
+        windows = [localise.grid.bounded(warp.theta) for localise, warp in zip(self.localisers, warps, strict=True)]
+        return Crops(torch.stack([warp.output for warp in warps], 1), torch.stack(windows, 1))
 
     def encode(self, crop: Tensor) -> Tensor:
-        """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28)."""
+        """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
+
+        Each of the three has length 1 (see `normalise`).
+        """
         activations = []
         for layer in self.encoder:
             crop = layer(crop)
             if isinstance(layer, nn.MaxPool2d | nn.Linear):
-                activations.append(crop.flatten(1))
+                activations.append(F.normalize(crop.flatten(1), eps=1e-3) if self.normalise else crop.flatten(1))
         return torch.cat(activations, 1)
 
 
@@ -144,10 +187,10 @@ class LitColocaliser(ZooModule):
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         image = batch["image"]  # (batch, sets, size, size)
-        crops, size = self.network(image), image.shape[-1]
-        scale = torch.full_like(crops.theta[..., :1], (CROP - 1) / (size - 1))
+        crops = self.network(image)
+        scale = crops.theta[..., :1].detach()
         place = 2 * uniform(batch["key"], image.shape[1], 2) - 1
-        at_random = torch.cat((scale, place * (1 - scale)), -1)  # a crop of 28 pixels anywhere inside
+        at_random = torch.cat((scale, place * (1 - scale)), -1)  # a crop of the same size anywhere inside
         random = self.cut(image, at_random)
         both = torch.stack((crops.output, random))  # (2, batch, sets, 1, 28, 28)
         e, e_random = self.network.encode(both.flatten(0, 2)).view(2, *image.shape[:2], -1)
@@ -155,8 +198,8 @@ class LitColocaliser(ZooModule):
 
     def cut(self, image: Tensor, theta: Tensor) -> Tensor:
         """Crops of (batch, sets, size, size) by (batch, sets, 3): (batch, sets, 1, 28, 28)."""
-        grid: AttentionGrid = self.network.localisers[0].grid
-        found = sample(image.flatten(0, 1)[:, None], grid(theta.flatten(0, 1)))
+        grid = AttentionGrid.transform(self.network.localisers[0].grid, theta.flatten(0, 1))
+        found = sample(image.flatten(0, 1)[:, None], grid)
         return found.view(*image.shape[:2], 1, CROP, CROP)
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:

@@ -11,20 +11,29 @@ from torchmetrics import MeanMetric, Metric
 from zoo.errors import ZooError, check_least
 from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer.alarms import OUTSIDE, outside, signs
+from zoo.models.spatial_transformer.birds import BirdNetwork, Localisation
+from zoo.models.spatial_transformer.looks import look
 from zoo.models.spatial_transformer.network import SpatialTransformer, SpatialTransformerNetwork
+from zoo.models.spatial_transformer.numbers import HouseNumberNetwork
 from zoo.models.spatial_transformer.warbean import WarBean
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
 EVERY = 50  # steps between two looks at where the transformers are
-NETWORKS: dict[str, type[nn.Module]] = {"mnist": SpatialTransformerNetwork, "warbean": WarBean}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "mnist": SpatialTransformerNetwork,
+    "warbean": WarBean,
+    "numbers": HouseNumberNetwork,
+    "birds": BirdNetwork,
+}
 
 
 class LitSpatialTransformer(ZooModule):
     """Trains a classifier, with spatial transformers or without, and watches where they look.
 
     Args:
-        design: "mnist" (:class:`zoo.models.spatial_transformer.network.SpatialTransformerNetwork`) or "warbean".
+        design: "mnist" (:class:`zoo.models.spatial_transformer.network.SpatialTransformerNetwork`), "warbean",
+            "numbers" (SVHN) or "birds" (CUB), each in a file of that name.
         localisation_rate: factor of the learning rate of the transformers (1 for MNIST in the paper, 0.1 for SVHN).
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of the network.
@@ -51,8 +60,8 @@ class LitSpatialTransformer(ZooModule):
 
     def parameter_groups(self) -> list[dict]:
         """The transformers have a learning rate of their own."""
-        inside = [m for m in self.network.modules() if isinstance(m, SpatialTransformer)]
-        slow = {id(p): p for m in inside for part in (m.localise, m.regress) for p in part.parameters()}
+        inside = [m for m in self.network.modules() if isinstance(m, SpatialTransformer | Localisation)]
+        slow = {id(p): p for m in inside for p in m.parameters()}
         rest = [p for p in self.parameters() if id(p) not in slow]
         rate = self.optimizer["lr"] * self.localisation_rate
         return [{"params": rest}, {"params": list(slow.values()), "lr": rate}] if slow else [{"params": rest}]
@@ -61,12 +70,19 @@ class LitSpatialTransformer(ZooModule):
         """Cross-entropy; what else is named is only watched, every so many steps."""
         answer = self.network(batch["image"])
         watched = signs(answer.grids, answer.outputs) if self.global_step % EVERY == 0 else {}
-        return {"loss": F.cross_entropy(answer.logits, batch["label"]), **watched}
+        several = (
+            answer.logits.shape[1] if answer.logits.ndim == 3 else 1
+        )  # digits of a number: their losses are summed
+        loss = several * F.cross_entropy(answer.logits.flatten(0, -2), batch["label"].flatten())
+        return {"loss": loss, **watched}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
         answer = self.network(batch["image"])
         metrics: dict[str, Metric] = {"error": self.errors[f"{stage}_"]}
-        metrics["error"].update(answer.logits.argmax(-1), batch["label"])
+        wrong = (
+            (answer.logits.argmax(-1) != batch["label"]).view(len(answer.logits), -1).any(1)
+        )  # or any digit of a number
+        metrics["error"].update(wrong, torch.zeros_like(wrong))
         if answer.grids.numel():
             metrics["outside"] = self.outside[f"{stage}_"]
             metrics["outside"].update(outside(answer.grids), len(answer.grids))
@@ -82,20 +98,5 @@ class LitSpatialTransformer(ZooModule):
             )
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
-        """The box around what each transformer reads, and what it made of it."""
+        """The lattice along which each transformer reads, and what it made of the picture."""
         return look(self.network, batch["image"])
-
-
-@torch.no_grad()
-def look(network: nn.Module, image: Tensor) -> Attention:
-    """Where the transformers of a network read a picture (batch, channels, height, width).
-
-    A step is a transformer; its box holds the points that it reads, and its view is what came out.
-    """
-    answer = network(image)
-    if not answer.grids.numel():
-        raise ZooError("this network has no spatial transformer, so it looks at the whole picture")
-    size = image.new_tensor([image.shape[-1], image.shape[-2]])
-    points = (answer.grids.flatten(2, 3) + 1) / 2 * (size - 1) + 0.5  # the centre of the first pixel is at 0.5
-    boxes = torch.cat((points.amin(2), points.amax(2)), -1)[:, :, None]
-    return Attention(boxes=boxes.float(), images=image.float().clamp(0, 1), views=answer.outputs.clamp(0, 1))

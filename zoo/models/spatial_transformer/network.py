@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError, check_whole
@@ -131,7 +130,7 @@ def widest(make: Callable[[int], nn.Module], budget: int) -> int:
 
 
 class Answer(NamedTuple):
-    """What the network says, and how its N transformers saw the picture (N = 0 without); these are for looking alone."""
+    """What the network says, and how its N transformers saw the picture (N = 0 without), which is for looking alone."""
 
     logits: Tensor  # (batch, classes)
     grids: Tensor  # (batch, N, height', width', 2), without gradient
@@ -152,7 +151,7 @@ def answer(logits: Tensor, image: Tensor, warps: list[Warp]) -> Answer:
 
 
 class SpatialTransformerNetwork(nn.Module):
-    """A classifier of distorted digits, with transformers at its input or without (section 4.1, appendices A.2 and A.4).
+    """A classifier of distorted digits, with transformers at its input or without (section 4.1, appendices A.2, A.4).
 
     All models of a column of table 1 have about as many parameters: the classifier is as wide as the budget allows.
 
