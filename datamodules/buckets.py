@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from datamodules.files import DataError
-from datamodules.sampling import generator
+from datamodules.sampling import InOrder, check_shares, generator
 
 
 class Share(NamedTuple):
@@ -20,7 +19,7 @@ class Share(NamedTuple):
     sentences: float  # likewise
 
 
-class Buckets(Sampler[Share]):
+class Buckets(InOrder):
     """Sorts by target length, then roughly by source length, then at random, and cuts into batches; shuffles these.
 
     Where the cuts are depends on the target lengths alone, so every epoch has as many batches. All processes cut the
@@ -32,6 +31,7 @@ class Buckets(Sampler[Share]):
         batch_tokens: padded target tokens of a batch, for each process; or
         batch_size: sentences of a batch, for each process.
         skip: asked at the start of an epoch: how many of its batches an interrupted run has already seen.
+        overfit: whether every epoch has the batches of the first.
     """
 
     def __init__(
@@ -45,11 +45,14 @@ class Buckets(Sampler[Share]):
         rank: int = 0,
         world: int = 1,
         skip: Callable[[], int] = lambda: 0,
+        overfit: bool = False,
     ):
+        super().__init__(overfit)
+        check_shares(len(target), world)
         if (batch_tokens is None) == (batch_size is None):
             raise DataError("give one of batch_tokens and batch_size")
         self.source, self.target, self.seed = source, target, seed
-        self.rank, self.world, self.skip, self.epoch = rank, world, skip, 0
+        self.rank, self.world, self.skip = rank, world, skip
         self.cuts = self._cut(np.sort(target), batch_tokens and batch_tokens * world, batch_size and batch_size * world)
 
     def _cut(self, lengths: np.ndarray, tokens: int | None, size: int | None) -> list[tuple[int, int]]:
@@ -66,10 +69,6 @@ class Buckets(Sampler[Share]):
             cuts.append((start, end))
             start = end
         return cuts
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.cuts)

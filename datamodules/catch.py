@@ -61,6 +61,7 @@ class Catch(pl.LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
+        check_counts(0, seed=seed)
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size)
         check_counts(episodes=episodes, val_episodes=val_episodes, test_episodes=test_episodes)
         self.sizes = {"train": episodes, "val": val_episodes, "test": test_episodes}

@@ -42,7 +42,7 @@ def read_bytes(path: Path, size: int | None = None) -> bytes:
             raise DataError(f"{path}: truncated or altered, not a zip of one file ({error})") from None
     if size is not None and len(data) != size:
         raise DataError(f"{path}: has {len(data)} bytes, expected {size}")
-    return data
+    return data.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
 
 
 class Characters(ByTicket):
@@ -87,12 +87,14 @@ class Characters(ByTicket):
         super().__init__()
         if corpus not in ("debian", "files"):
             raise DataError(f"corpus is {corpus!r}, not 'debian' or 'files'")
+        check_counts(**{f"parts[{i}]": part for i, part in enumerate(parts)})
         if len(parts) != 3 or sum(parts) != 100 or min(parts) < 1:
             raise DataError(f"parts is {list(parts)}; expected three whole numbers that sum to 100")
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         if test not in ("test", "val"):
             raise DataError(f"test is {test!r}, not 'test' or 'val'")
-        check_counts(windows=windows, val_bytes=val_bytes)
+        check_counts(windows=windows, val_bytes=val_bytes, size=size, stride=stride, context=context)
+        check_counts(0, seed=seed)
         self.stride = max(1, context // 2) if stride is None else stride
         if not 1 <= self.stride <= context:
             raise DataError(f"context is {context} and stride {stride}; expected 1 <= stride <= context")

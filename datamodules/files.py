@@ -1,6 +1,7 @@
 """Data files are checked before they are believed."""
 
 import hashlib
+from numbers import Integral
 from pathlib import Path
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -12,11 +13,19 @@ class DataError(ValueError):
     for_the_user = True  # the commands print it without a traceback
 
 
-def check_counts(**counts: int | None) -> None:
-    """Raises DataError for a count below 1, by its name; None counts nothing."""
+def check_counts(least: int = 1, **counts: int | None) -> None:
+    """Raises DataError for what is no whole number from `least` on, by its name; None counts nothing."""
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise DataError(f"{name} is {count}; expected at least 1")
+        whole = isinstance(count, Integral) and not isinstance(count, bool)
+        if count is not None and not (whole and least <= count < 2**31):
+            raise DataError(f"{name} is {count!r}; expected a whole number, at least {least}")
+
+
+def check_flags(**flags: bool) -> None:
+    """Raises DataError for what is neither true nor false, by its name."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise DataError(f"{name} is {flag!r}; expected true or false")
 
 
 def read_file(path: Path) -> bytes:

@@ -79,7 +79,7 @@ def read_folder(root: str | Path | None, split: str) -> Labelled:
 
 def _text(path: Path) -> str:
     try:
-        return read_file(path).decode()
+        return read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8") from None
 

@@ -99,8 +99,11 @@ class MNIST(ByTicket):
     ):
         super().__init__()
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
-        if canvas < 28:
-            raise ValueError(f"canvas is {canvas}; a digit needs at least 28 pixels")
+        check_counts(28, canvas=canvas)  # the side of a digit
+        check_counts(0, clutter=clutter, seed=seed)
+        check_counts(1, piece=piece)
+        if piece > 28 or canvas > 4096:
+            raise DataError(f"piece is {piece} and canvas {canvas}; expected at most 28, as a digit, and 4096")
         if binarise not in (None, "static", "dynamic"):
             raise DataError(f"binarise is {binarise!r}, not null, 'static' or 'dynamic'")
         if digits not in (1, 2) or (digits == 2 and clutter):
@@ -131,14 +134,17 @@ class MNIST(ByTicket):
         """Number of samples of a split."""
         return min(len(SPLITS[split]), self.limit or len(SPLITS[split]))
 
+    def _uniforms(self) -> int:
+        """How many random numbers :meth:`_draw` wants for each picture."""
+        return uniforms_per_scene(self.clutter) if self.digits == 1 else 5
+
     def _random(self, split: str, epoch: int) -> tuple[Tensor, Tensor]:
         """Keys (n,) and uniform numbers (n, k) of all samples of a split in one epoch."""
         if split not in self._tables or self._tables[split][0] != epoch:
             random = generator(SCENE_SEEDS[split]) if split in SCENE_SEEDS else generator(self.seed, epoch, 1)
             size = len(SPLITS[split])
             key = torch.randint(2**62, (size,), generator=random)
-            uniforms = uniforms_per_scene(self.clutter) if self.digits == 1 else 5
-            uniform = torch.rand(size, uniforms, generator=random)
+            uniform = torch.rand(size, self._uniforms(), generator=random)
             self._tables[split] = (epoch, key, uniform)
         return self._tables[split][1:]
 

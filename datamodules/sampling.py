@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import SequentialSampler
+
+from datamodules.files import DataError
 
 
 def generator(*seeds: int) -> torch.Generator:
@@ -15,7 +17,28 @@ def generator(*seeds: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0] >> 1))
 
 
-class EpochBatches(Sampler[tuple[int, Tensor]]):
+def check_shares(size: int, world: int) -> None:
+    """Raises DataError where a process would have nothing to do, for which the others would wait."""
+    if size < world:
+        raise DataError(f"{size} sample{'s' * (size != 1)} cannot be shared out to {world} processes")
+
+
+class InOrder(SequentialSampler):
+    """A sampler whose order is fixed: Lightning must not put another in its place when it is to overfit a few batches.
+
+    Args:
+        overfit: whether every epoch is the first.
+    """
+
+    def __init__(self, overfit: bool = False):
+        self.epoch, self.overfit = 0, overfit
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch."""
+        self.epoch = 0 if self.overfit else epoch
+
+
+class EpochBatches(InOrder):
     """Yields (epoch, indices) for a DataLoader with ``batch_size=None``.
 
     When it shuffles, `batch_size` samples go to each of `world` processes, which together hold consecutive stretches of
@@ -26,6 +49,7 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         size: number of samples.
         shuffle: a new permutation each epoch, a function of (seed, epoch).
         skip: asked at the start of an epoch: how many of its batches an interrupted run has already seen.
+        overfit: whether every epoch has the order of the first.
     """
 
     def __init__(
@@ -38,13 +62,12 @@ class EpochBatches(Sampler[tuple[int, Tensor]]):
         rank: int = 0,
         world: int = 1,
         skip: Callable[[], int] = lambda: 0,
+        overfit: bool = False,
     ):
+        super().__init__(overfit)
+        check_shares(size, world)
         self.size, self.batch_size, self.shuffle, self.seed = size, batch_size, shuffle, seed
-        self.rank, self.world, self.skip, self.epoch = rank, world, skip, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch."""
-        self.epoch = epoch
+        self.rank, self.world, self.skip = rank, world, skip
 
     def __len__(self) -> int:
         if self.shuffle:
@@ -82,4 +105,5 @@ def epoch_batches(
         rank=trainer.global_rank,
         world=trainer.world_size,
         skip=lambda: trainer.fit_loop.epoch_loop.batch_progress.current.ready if train else 0,
+        overfit=trainer.overfit_batches > 0,
     )

@@ -86,6 +86,7 @@ class Sentences(pl.LightningDataModule):
             rank=rank,
             world=world,
             skip=lambda: self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0,
+            overfit=self.trainer is not None and self.trainer.overfit_batches > 0,
         )
         return self._loader(split, batches)
 

@@ -1,6 +1,7 @@
 """Street View House Numbers in the first published format: pictures of any size, and the boxes of their digits."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,21 @@ MARGIN = 0.3  # the box around all digits is widened by so much of its side (Goo
 BOXES = "digitStruct.mat"
 
 
+class Number(NamedTuple):
+    """A picture in digitStruct.mat."""
+
+    file: str
+    box: tuple[float, float, float, float]  # around all digits, as (left, top, right, bottom)
+    digits: list[int]  # from left to right, 10 for 0
+
+
 def read_boxes(path: Path) -> list[tuple[str, tuple[float, float, float, float]]]:
     """Of each picture in digitStruct.mat: its file, and the box around all digits as (left, top, right, bottom)."""
+    return [(number.file, number.box) for number in read_numbers(path)]
+
+
+def read_numbers(path: Path) -> list[Number]:
+    """Every picture in digitStruct.mat; raises DataError, naming the file, for what is not one."""
     try:
         import h5py
     except ImportError:
@@ -34,18 +48,24 @@ def read_boxes(path: Path) -> list[tuple[str, tuple[float, float, float, float]]
             for name, box in zip(*(file["digitStruct"][key][()].ravel() for key in ("name", "bbox")), strict=True):
                 left, top, width, height = (numbers(file[box], key) for key in ("left", "top", "width", "height"))
                 edges = left.min(), top.min(), (left + width).max(), (top + height).max()
-                found.append(("".join(map(chr, file[name][()].ravel())), tuple(map(float, edges))))
+                digits = numbers(file[box], "label").astype(int).tolist()
+                if not all(1 <= digit <= 10 for digit in digits):
+                    raise ValueError(f"a label is not one of 1 to 10: {digits}")
+                name = "".join(map(chr, file[name][()].ravel()))
+                found.append(Number(name, tuple(map(float, edges)), digits))
             return found
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
         raise DataError(f"{path}: truncated, altered or not SVHN's ({error})") from None
 
 
-def cut(image: Image.Image, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The widened box, at most the picture, scaled to (SIDE, SIDE, 3) uint8."""
+def cut(
+    image: Image.Image, box: tuple[float, float, float, float], side: int = SIDE, margin: float = MARGIN
+) -> np.ndarray:
+    """The box, widened by a share of its side and at most the picture, scaled to (side, side, 3) uint8."""
     left, top, right, bottom = box
-    wide, high = (right - left) * MARGIN / 2, (bottom - top) * MARGIN / 2
+    wide, high = (right - left) * margin / 2, (bottom - top) * margin / 2
     within = max(left - wide, 0), max(top - high, 0), min(right + wide, image.width), min(bottom + high, image.height)
-    return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=within))
+    return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box=within))
 
 
 def read_svhn(root: str | None, folders: tuple[str, ...]) -> Tensor:

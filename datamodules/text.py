@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.buckets import Share
-from datamodules.files import DataError, check_counts, read_file
+from datamodules.files import DataError, check_counts, check_flags, read_file
 from datamodules.labelled import Labelled, read_labelled
 from datamodules.sentences import Bucketed, Sentences, Side
 from datamodules.tokens import PAD, UNK, encode, read_tokenizer, train_tokenizer
@@ -76,6 +76,11 @@ class TextClasses(Sentences):
     ):
         super().__init__()
         check_counts(max_length=max_length, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
+        check_counts(4, vocabulary=vocabulary)  # the special symbols, and something
+        check_counts(0, seed=seed)
+        check_flags(lowercase=lowercase)
+        if tokens not in ("bpe", "words"):
+            raise DataError(f"tokens is {tokens!r}, not 'bpe' or 'words'")
         self.corpus, self.root, self.subset = corpus, root, subset
         self.tokens, self.vocabulary, self.lowercase = tokens, vocabulary, lowercase
         self.folder, self.max_length = tokenizer, max_length

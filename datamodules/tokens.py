@@ -14,6 +14,45 @@ KINDS = ("bpe", "words")
 END = "</w>"  # of a word, where BPE is of words with spaces between
 LINES = 10_000  # that are made ids at a time
 
+# what shows nothing: soft hyphens, zero-width spaces and joiners, direction marks, byte-order marks, control characters
+INVISIBLE = r"[\p{Default_Ignorable_Code_Point}\p{Cc}\x{FFF9}-\x{FFFB}&&\S]"
+STEPS = {INVISIBLE: "visible", "NFC": "nfc", r"\s+": "space", "Lowercase": "lc"}  # how a signature tells them
+
+
+def make_normaliser(lowercase: bool = False, mark: str | None = None) -> normalizers.Normalizer:
+    """What is done to text before anything else: what is read, written, scored and looked up goes through it.
+
+    What shows nothing is taken out, letters and their accents are composed (NFC), white space is one space.
+
+    Args:
+        mark: what stands for a space in the vocabulary, so that in text it cannot be anything else.
+    """
+    space = [normalizers.Replace(mark, " ")] if mark else []
+    space += [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    lower = [normalizers.Lowercase()] if lowercase else []
+    return normalizers.Sequence([normalizers.Replace(Regex(INVISIBLE), ""), *lower, normalizers.NFC(), *space])
+
+
+CLEAN = make_normaliser()
+
+
+def clean(lines: Iterable[str]) -> list[str]:
+    """The lines normalised, but with their capitals."""
+    return [CLEAN.normalize_str(line) for line in lines]
+
+
+def normalise(tokenizer: Tokenizer, lines: Iterable[str]) -> list[str]:
+    """The lines as a tokenizer reads them: what it then writes for a line is the line."""
+    return [tokenizer.normalizer.normalize_str(line) for line in lines] if tokenizer.normalizer else list(lines)
+
+
+def normalisation(tokenizer: Tokenizer) -> str:
+    """How a signature tells the steps of a tokenizer's normaliser, as in "visible+nfc+space+lc"."""
+    whole = json.loads(tokenizer.to_str())["normalizer"] or {"normalizers": []}
+    steps = whole.get("normalizers", [whole])
+    names = (STEPS.get(step.get("pattern", {}).get("Regex", step["type"])) for step in steps)
+    return "+".join(name for name in names if name) or "none"
+
 
 def train_tokenizer(
     lines: Iterable[str], size: int, kind: str = "bpe", *, lowercase: bool = False, pretokenised: bool = False
@@ -29,18 +68,17 @@ def train_tokenizer(
     if kind not in KINDS:
         raise DataError(f"tokens is {kind!r}, not one of {', '.join(KINDS)}")
     special = SPECIALS
-    clean = [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    normalizer = normalizers.Sequence([*clean, *([normalizers.Lowercase()] if lowercase else [])])
+    normalizer = make_normaliser(lowercase, mark=None if kind == "words" else END if pretokenised else "▁")
     if kind == "words":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
         trainer = trainers.WordLevelTrainer(vocab_size=size + 4, show_progress=False)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     elif pretokenised:
-        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix=END))
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, end_of_word_suffix=END))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.decoder = decoders.BPEDecoder(suffix=END)
     else:
-        tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
         )

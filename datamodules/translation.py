@@ -1,6 +1,7 @@
 """Sentences in one language and their translations in another."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,26 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.buckets import Share
-from datamodules.files import DataError, check_counts
+from datamodules.files import DataError, check_counts, check_flags
+from datamodules.hiding import hide
 from datamodules.moses import detokenise, tokenise
 from datamodules.parallel import Pairs, read_dictionary, read_pairs
 from datamodules.sentences import Bucketed, Sentences, Side
-from datamodules.tokens import BOS, END, EOS, PAD, UNK, encode, join, read_tokenizer, surface, train_tokenizer
+from datamodules.tokens import (
+    BOS,
+    END,
+    EOS,
+    PAD,
+    UNK,
+    clean,
+    encode,
+    join,
+    normalisation,
+    normalise,
+    read_tokenizer,
+    surface,
+    train_tokenizer,
+)
 
 SIDES = ("source", "target")
 
@@ -48,6 +64,9 @@ class Translation(Sentences):
     with 0 at the end; `index` (batch,), positions in the split; and `tokens` and `sentences`, how many (bos not
     counted) the batches of all processes hold together, divided by the number of processes.
 
+    One normalisation (:func:`datamodules.tokens.make_normaliser`) stands before all else, so that what is read,
+    written, scored and looked up has one form: `references` come in it, and so do the keys of `dictionary`.
+
     Args:
         source, target: languages, as in the names of files.
         corpus: "debian", which ships with the zoo; "files" in `root`; or the name of a Hugging Face data set.
@@ -57,13 +76,17 @@ class Translation(Sentences):
         tokens: "bpe" or "words".
         vocabulary: entries for each language, or for both together where it is `joint`.
         joint: whether both languages share one vocabulary.
-        moses: whether Moses tokenisation comes first (words then are what the papers call words).
+        moses: whether Moses tokenisation comes first (words then are what the papers call words). References then are
+            what is left of them when Moses has put its words together again, and a warning says how much that is.
         lowercase: whether text is lower-cased.
         pretokenised: whether the text is words with spaces between already; it is then scored as it stands.
+        bleu: sacreBLEU's tokeniser, as "13a", "intl", "zh", "char" or "flores200"; None: none for words with spaces
+            between, else the one that sacreBLEU takes for the target language.
         tokenizer: a folder with source.json and target.json, as released weights have it; then no vocabulary is made
             and no training text is needed to evaluate.
         dictionary: a file of lines, source word, tab, target word: what the test puts in place of unknown words, where
             null copies the source word.
+        unknown: the share of training pairs in which pieces learn of the unknown word; see :mod:`datamodules.hiding`.
         max_length: longer training pairs (tokens of either side) are left out, as are those with an empty side.
         reverse: whether the words of the source are turned round; eos stays last.
         batch_tokens: target tokens, padding counted, of a batch for each process; unless
@@ -88,8 +111,10 @@ class Translation(Sentences):
         moses: bool = False,
         lowercase: bool = False,
         pretokenised: bool = False,
+        bleu: str | None = None,
         tokenizer: str | None = None,
         dictionary: str | None = None,
+        unknown: float = 0.05,
         max_length: int = 100,
         reverse: bool = False,
         batch_tokens: int = 4096,
@@ -103,22 +128,40 @@ class Translation(Sentences):
         self.corpus, self.root, self.subset = corpus, root, subset
         self.names = {"train": train, "val": val, "test": test}
         self.tokens, self.vocabulary, self.joint = tokens, vocabulary, joint
-        self.moses, self.lowercase, self.pretokenised = moses, lowercase, pretokenised
+        self.moses, self.lowercase, self.pretokenised, self.bleu = moses, lowercase, pretokenised, bleu
         self.tokenizer, self.max_length, self.reverse = tokenizer, max_length, reverse
         check_counts(batch_tokens=batch_tokens, batch_size=batch_size, eval_batch_size=eval_batch_size)
         check_counts(max_length=max_length, limit=limit)
+        check_counts(4, vocabulary=vocabulary)  # the special symbols, and something
+        check_counts(0, seed=seed)
+        check_flags(joint=joint, moses=moses, lowercase=lowercase, pretokenised=pretokenised, reverse=reverse)
+        if tokens not in ("bpe", "words"):
+            raise DataError(f"tokens is {tokens!r}, not 'bpe' or 'words'")
         self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
-        self.seed, self.limit = seed, limit
+        if not 0 <= unknown <= 1:
+            raise DataError(f"unknown is {unknown}; expected a share of the training pairs, from 0 to 1")
+        self.seed, self.limit, self.unknown = seed, limit, unknown
         self.dictionary = read_dictionary(Path(dictionary)) if dictionary else {}
         self._pairs: dict[str, Pairs] = {}
         self._splits: dict[str, Split] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
+        self._references: dict[str, list[str]] = {}
 
     @property
     def spec(self) -> dict:
         """What only the data knows, for the model's constructor."""
         sizes = {f"{side}_vocabulary": self.tokenizers[side].get_vocab_size() for side in SIDES}
         return {**sizes, "reverse": self.reverse}
+
+    @property
+    def scored(self) -> dict:
+        """How translations are scored: the arguments of :func:`zoo.text.scoring.bleu` as plain values."""
+        return {
+            "tokeniser": self.bleu or ("none" if self.pretokenised else None),
+            "language": self.languages["target"],
+            "lowercase": self.lowercase,
+            "normalisation": normalisation(self.tokenizers["target"]) + ("+moses" if self.moses else ""),
+        }
 
     def pairs(self, split: str) -> Pairs:
         """The pairs of a split as text."""
@@ -134,7 +177,7 @@ class Translation(Sentences):
         return self._tokenised([pair[SIDES.index(side)] for pair in self.pairs(split)], side)
 
     def _tokenised(self, lines: list[str], side: str) -> list[str]:
-        return tokenise(lines, self.languages[side]) if self.moses else lines
+        return tokenise(clean(lines), self.languages[side]) if self.moses else lines
 
     @property
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -157,7 +200,10 @@ class Translation(Sentences):
     def split(self, split: str) -> Split:
         """A split in ids, made when it is asked for."""
         if split not in self._splits:
-            ids = [encode(self.tokenizers[side], self._words(split, side)) for side in SIDES]
+            lines = [self._words(split, side) for side in SIDES]
+            if split == "train" and self.tokens == "bpe" and self.unknown:
+                lines = hide(*lines, self.unknown, self.seed)
+            ids = [encode(self.tokenizers[side], words) for side, words in zip(SIDES, lines, strict=True)]
             pairs, source, target = [], Side(), Side()
             for pair, a, b in zip(self.pairs(split), *ids, strict=True):
                 if split == "train" and not (a and b and max(len(a), len(b)) <= self.max_length):
@@ -176,9 +222,28 @@ class Translation(Sentences):
         return [self.split(split).pairs[i][0] for i in index]
 
     def references(self, split: str, index: list[int]) -> list[str]:
-        """The target sentences at positions of a split, lower-cased where the model is."""
-        lines = [self.split(split).pairs[i][1] for i in index]
-        return [line.lower() for line in lines] if self.lowercase else lines
+        """The target sentences at positions of a split, in the form in which a model can write them."""
+        if split not in self._references:
+            given = [target for _, target in self.split(split).pairs]
+            self._references[split] = self._written(split, given) if self.moses else self._normalised(given, "target")
+        return [self._references[split][i] for i in index]
+
+    def _normalised(self, lines: Iterable[str], side: str) -> list[str]:
+        return normalise(self.tokenizers[side], lines)
+
+    def _written(self, split: str, lines: list[str]) -> list[str]:
+        """The target lines as Moses puts their words together again."""
+        words = self._normalised(self._tokenised(lines, "target"), "target")
+        back = detokenise(words, self.languages["target"])
+        given = self._normalised(lines, "target")
+        lost = [pair for pair in zip(given, back, strict=True) if pair[0] != pair[1]]
+        if lost:
+            warnings.warn(
+                f"{self.names[split]}: Moses does not give back {len(lost)} of {len(lines)} target lines as they were, "
+                f"and scores are against what it gives back, for instance {lost[0][1]!r} for {lost[0][0]!r}",
+                stacklevel=3,
+            )
+        return back
 
     def detokenise(self, ids: list[list[int]]) -> list[str]:
         """Text of target ids, as the references are written."""
@@ -200,19 +265,26 @@ class Translation(Sentences):
             looked: for each sentence, the place of a source word for each unknown word among the ids.
         """
         source, target = self.tokenizers.values()
-        sources, lines = self.sources(split, index), []
-        for line, row, places in zip(self._tokenised(sources, "source"), ids, looked, strict=True):
+        sources = self._normalised(self._tokenised(self.sources(split, index), "source"), "source")
+        dictionary, lines = self._dictionary(), []
+        for line, row, places in zip(sources, ids, looked, strict=True):
             words = surface(source, line)
             words = words[::-1] if self.reverse else words
-            found = (self._copied(words[place]) for place in places)
+            found = (self._copied(dictionary, words[place]) for place in places)
             lines.append(join(target, [next(found, "<unk>") if i == UNK else target.id_to_token(i) for i in row]))
         return detokenise(lines, self.languages["target"]) if self.moses else lines
 
-    def _copied(self, written: str) -> str:
+    def _dictionary(self) -> dict[str, str]:
+        """The dictionary in the form of the text; of two words that it makes one the first counts."""
+        sources = self._normalised(self.dictionary, "source")
+        targets = self._normalised(self.dictionary.values(), "target")
+        return dict(reversed(list(zip(sources, targets, strict=True))))
+
+    @staticmethod
+    def _copied(dictionary: dict[str, str], written: str) -> str:
         """What stands for an unknown word whose source is written so, perhaps with the mark of a word's end."""
         word = written.removesuffix(END)
-        other = self.dictionary.get(word, word.lower() if self.lowercase else word)
-        return other + written[len(word) :]
+        return dictionary.get(word, word) + written[len(word) :]
 
     def pieces(self, ids: Tensor, side: str) -> list[list[str]]:
         """The tokens of each row of ids (batch, length), without padding."""

@@ -158,6 +158,7 @@ class Trees(Translation):
             joint=joint,
             pretokenised=True,
             tokenizer=tokenizer,
+            unknown=0.0,
             max_length=max_length,
             reverse=reverse,
             batch_tokens=batch_tokens,

@@ -31,7 +31,8 @@ def measure(data) -> dict[str, float]:
 
 def main() -> None:
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
+        print(__doc__)
+        return
     register()
     try:
         with initialize_config_module("conf", version_base="1.3"):

@@ -3,6 +3,7 @@
 Usage: python scripts/build_mnist.py
 """
 
+import argparse
 import hashlib
 import lzma
 import subprocess
@@ -18,6 +19,7 @@ LABEL_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]  # o
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     folder = EMBEDDED / "mnist"
     sums = []
     with tempfile.TemporaryDirectory() as scratch:

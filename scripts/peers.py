@@ -28,7 +28,7 @@ CONTENDERS = {
     "train": ["zoo bf16", "joey fp32", "joey bf16", "torch bf16"],
     "decode": ["zoo bf16", "zoo fp32", "joey fp32", "joey bf16"],
 }
-PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16"]
+PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16", "zoo fp32 compiled", "zoo bf16 compiled"]
 RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
 
 
@@ -137,8 +137,8 @@ def of_torch(room: str, task: str, half: bool) -> Callable[[], None]:
     return training(torch.nn.ModuleList([embed, stacks]).train(), loss, half)
 
 
-def of_draw(made: str, half: bool) -> Callable[[], None]:
-    """A step of DRAW: the zoo's, or a plain one."""
+def of_draw(made: str, half: bool, compiled: bool) -> Callable[[], None]:
+    """A step of DRAW: the zoo's, maybe with compile=true, or a plain one."""
     from plain_draw import STEPS as T
     from plain_draw import PlainDRAW
 
@@ -152,16 +152,18 @@ def of_draw(made: str, half: bool) -> Callable[[], None]:
         model = PlainDRAW()
         return training(model, lambda: model(image[:, 0]), half)
     model = LitDRAW(num_steps=T)
+    if compiled:
+        model.network.compile()
     return training(model, lambda: model.loss({"image": image, "key": key})["loss"], half)
 
 
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
-    made, precision = name.split()
+    made, precision, *compiled = name.split()
     half = precision == "bf16"
     of = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}
-    step = of_draw(made, half) if room == "draw" else of[made](room, task, half)
+    step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
     step(), step()
     began = time.process_time()
     for _ in range(STEPS[task]):
@@ -211,7 +213,7 @@ def main() -> None:
         first = next(iter(best), None)
         for name, seconds in best.items():
             speed = f"  {DIGITS / seconds:6.0f} images/s" if given.room == "draw" else ""
-            print(f"{task:<8}{name:<12}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}{speed}", flush=True)
+            print(f"{task:<8}{name:<18}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}{speed}", flush=True)
 
 
 if __name__ == "__main__":

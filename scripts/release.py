@@ -1,63 +1,6 @@
-"""Writes the released weights of a row from a checkpoint of its training.
+"""Writes the released weights of a row from a checkpoint: python scripts/release.py <ckpt> ram.mnist28_7"""
 
-python scripts/release.py runs/ram/mnist28_7/<time>/checkpoints/best.ckpt ram.mnist28_7 --metric "test error %=0.98"
-"""
-
-import argparse
-import json
-import sys
-
-from zoo.commands.releasing import release_checkpoint
-from zoo.errors import ZooError
-from zoo.release import DTYPES
-
-
-def pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.rpartition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is not name=value")
-    return key, value
-
-
-def number(text: str) -> tuple[str, float]:
-    key, value = pair(text)
-    return key, float(value)
-
-
-def plain(text: str) -> tuple[str, object]:
-    key, value = pair(text)
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ckpt", help="a checkpoint of a run folder")
-    parser.add_argument("name", help="<slug>.<row>")
-    parser.add_argument("--folder", help="to write; default: zoo/models/<slug>/weights/<row>")
-    parser.add_argument("--dtype", default="float32", choices=DTYPES)
-    parser.add_argument("--metric", dest="metrics", type=number, action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--data", help="name of the data set that the metrics were measured on")
-    parser.add_argument("--note", help="a paragraph for the card: terms of the data, what to know")
-    parser.add_argument("--license", default="mit", help='of the weights; "other" where the data have terms')
-    parser.add_argument(
-        "--network", type=plain, action="append", default=[], metavar="KEY=VALUE", help="argument the checkpoint lacks"
-    )
-    parser.add_argument(
-        "--preprocess", type=plain, action="append", metavar="KEY=VALUE", help="default: from the run's config"
-    )
-    given = vars(parser.parse_args())
-    for key in ("metrics", "network", "preprocess"):
-        given[key] = None if given[key] is None else dict(given[key])
-    try:
-        folder = release_checkpoint(given.pop("ckpt"), given.pop("name"), **given)
-    except ZooError as error:
-        sys.exit(str(error))
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{folder}: {size / 2**20:.2f} MiB")
-
+from zoo.commands.release_command import main
 
 if __name__ == "__main__":
     main()

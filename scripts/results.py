@@ -1,15 +1,37 @@
 """Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml.
 
-Usage: python scripts/results.py
+Usage: python scripts/results.py [--check]
 """
 
+import argparse
+import ast
 import re
+import sys
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).parent.parent
 TABLE = re.compile(r"(<!-- results (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# the rooms in the order of their papers; others follow
+ORDER = [
+    "ram",
+    "bahdanau",
+    "draw",
+    "show_attend_tell",
+    "spatial_transformer",
+    "reader",
+    "luong",
+    "rush",
+    "wake_sleep_ram",
+    "source_cnn",
+    "attentive_cbow",
+    "st_rnn",
+    "transformer",
+    "former",
+    "explained",
+]
+ROOMS = re.compile(r"(<!-- rooms -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def read(slug: str) -> dict[str, dict]:
@@ -35,29 +57,83 @@ def ours_says(row: dict) -> str:
     return f"**{ours['value']:.2f}**{spread} ({ours['seeds']} seed{'s' if ours['seeds'] > 1 else ''})"
 
 
-def stand_in_says(row: dict) -> str:
-    """What was measured on data that stands in for the paper's, which its number cannot be compared with."""
-    found = row.get("stand_in")
-    return f"{found['value']:.2f} ({found['how']})" if found else ""
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A table; columns in which nothing stands are left out."""
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    lines = [[columns[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def table(slug: str) -> str:
-    """The Markdown table of one room; stand-in data has a column of its own."""
+    """The Markdown tables of one room, a number a cell: its rows; and below them what else was measured.
+
+    Stand-in data has a column of its own.
+    """
     rows = read(slug)
     metric = next((row["paper"]["metric"] for row in rows.values() if row.get("paper")), None)
     data = sorted({row["stand_in"]["data"] for row in rows.values() if row.get("stand_in")})
-    columns = ["row", "paper", "here", *data, "how", "other measures", "weights"]
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    columns = ["row", "paper", "here", "±", "seeds", *data, "how", "minutes", "machine", "weights"]
+    cells, more = [], []
     for name, row in rows.items():
         ours = row.get("ours") or {}
-        how = f"{ours['how']}; {ours['minutes']:g} min a run, {ours['machine']}" if ours else ""
-        other = "; ".join(f"{key} {value:g}" for key, value in ours.get("also", {}).items())
-        weights = f"`{slug}.{name}`" if row.get("weights") else ""
-        note = "" if row["status"] == "measured" or not ours else f" – {row['status']}"
-        cells = [f"`{name}`", paper_says(row, metric), f"{ours_says(row)}{note}"]
-        cells += [stand_in_says(row) if row.get("stand_in", {}).get("data") == one else "" for one in data]
-        lines.append(f"| {' | '.join([*cells, how, other, weights])} |")
-    return "\n".join(lines) + "\n"
+        here = f"**{ours['value']:.2f}**" if ours else row["status"]
+        note = f"; {row['status']}" if ours and row["status"] != "measured" else ""
+        stand_in = row.get("stand_in") or {}
+        how = "; ".join(filter(None, (ours.get("how"), *(stand_in[key] for key in ("how",) if stand_in and not ours))))
+        cells.append(
+            [
+                f"`{name}`",
+                paper_says(row, metric),
+                here,
+                f"{ours['std']:.2f}" if ours.get("std") is not None else "",
+                str(ours.get("seeds", "")),
+                *(f"{stand_in['value']:.2f}" if stand_in.get("data") == one else "" for one in data),
+                f"{how}{note}",
+                f"{ours['minutes']:g}" if ours else "",
+                ours.get("machine", ""),
+                f"`{slug}.{name}`" if row.get("weights") else "",
+            ]
+        )
+        more += [[f"`{name}`", measure, f"{value:g}"] for measure, value in ours.get("also", {}).items()]
+    also = f"\nWhat else was measured:\n\n{markdown(['row', 'measure', 'value'], more)}" if more else ""
+    return markdown(columns, cells) + also
+
+
+def headline(rows: dict[str, dict], which: str) -> str | None:
+    """The row that stands for a room, for its "paper" or for what is "here": the one that results.yaml names so.
+
+    Without one, the first with released weights, or else the first, that has such a number.
+    """
+    number = {"paper": "paper", "here": "ours"}[which]
+    named = [name for name, row in rows.items() if row.get("headline") in (which, "both")]
+    with_weights = [name for name, row in rows.items() if row.get("weights") and row.get(number)]
+    return next(iter([*named, *with_weights, *(name for name, row in rows.items() if row.get(number))]), None)
+
+
+def rooms() -> str:
+    """The Markdown table of all rooms, a number a cell."""
+    columns = ["room", "paper", "metric", "the paper's number", "of its row", "measured here", "on", "weights to load"]
+    cells = []
+    for slug in slugs():
+        rows = read(slug)
+        told, found = headline(rows, "paper"), headline(rows, "here")
+        paper = rows[told]["paper"] if told else {}
+        ours = rows[found].get("ours") or {} if found else {}
+        title = ast.get_docstring(ast.parse((ROOT / "zoo/models" / slug / "__init__.py").read_text())) or slug
+        own = ours.get("metric", paper.get("metric"))
+        cells.append(
+            [
+                f"[{slug}](zoo/models/{slug}/README.md)",
+                title.splitlines()[0].rstrip("."),
+                paper.get("metric", ""),
+                f"{paper['value']:g}" if paper else "–",
+                f"`{told}`" if told else "",
+                f"**{ours['value']:g}**" + (f" {own}" if own != paper.get("metric") else "") if ours else "not run",
+                ours.get("data", ""),
+                ", ".join(f"`{slug}.{name}`" for name, row in rows.items() if row.get("weights")) or "none yet",
+            ]
+        )
+    return markdown(columns, cells)
 
 
 def head(slug: str, name: str) -> str:
@@ -79,26 +155,36 @@ def rendered(path: Path) -> str:
     """What a README or an experiment file should say."""
     text = path.read_text()
     if path.suffix == ".md":
-        return TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+        text = TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+        return ROOMS.sub(lambda found: found[1] + rooms() + found[2], text)
     package, *rest = text.splitlines(keepends=True)
     body = "".join(rest)
     return package + head(path.parent.name, path.stem) + re.sub(r"\A# .*\n# Here: .*\n", "", body)
 
 
+def slugs() -> list[str]:
+    """The rooms in the order of their papers."""
+    found = sorted(path.parent.name for path in (ROOT / "zoo/models").glob("*/results.yaml"))
+    return sorted(found, key=lambda slug: ORDER.index(slug) if slug in ORDER else len(ORDER))
+
+
 def files() -> list[Path]:
     """All files that quote results."""
-    slugs = [path.parent.name for path in sorted((ROOT / "zoo/models").glob("*/results.yaml"))]
-    readmes = [ROOT / "README.md", *(ROOT / "zoo/models" / slug / "README.md" for slug in slugs)]
-    experiments = [ROOT / "conf" / "experiment" / slug / f"{row}.yaml" for slug in slugs for row in read(slug)]
+    readmes = [ROOT / "README.md", *(ROOT / "zoo/models" / slug / "README.md" for slug in slugs())]
+    experiments = [ROOT / "conf" / "experiment" / slug / f"{row}.yaml" for slug in slugs() for row in read(slug)]
     return [path for path in readmes + experiments if path.exists()]
 
 
 def main() -> None:
-    for path in files():
-        text = rendered(path)
-        if text != path.read_text():
-            path.write_text(text)
-            print(path.relative_to(ROOT))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if something would be written")
+    given = parser.parse_args()
+    old = [path for path in files() if rendered(path) != path.read_text()]
+    for path in old:
+        print(path.relative_to(ROOT))
+        if not given.check:
+            path.write_text(rendered(path))
+    sys.exit(bool(old and given.check))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from tests.conftest import command
+from tests.conftest import called
 from zoo.commands import evaluating
 from zoo.commands.releasing import release_checkpoint
 from zoo.models.transformer import LitTransformer
@@ -20,6 +20,8 @@ def checkpoints(folder, count=3, **arguments):
     for seed in range(count):
         torch.manual_seed(seed)
         lit = LitTransformer(**{**SIZES, **arguments})
+        for parameter in lit.parameters():  # biases too: those that start at zero are a mean of anything
+            torch.nn.init.normal_(parameter)
         state = {**lit.state_dict(), "steps": torch.tensor(seed)}
         stored = {"state_dict": state, "hyper_parameters": dict(lit.hparams), "global_step": seed}
         stored["optimizer_states"] = []
@@ -97,7 +99,7 @@ def test_a_run_keeps_its_last_checkpoints_and_their_mean_is_evaluated(composed, 
     steps = [torch.load(path, weights_only=True)["global_step"] for path in kept]
     last = torch.load(folder / "last.ckpt", weights_only=True)["global_step"]
     assert steps == [last - 2, last - 1, last] and (folder / "best.ckpt").exists()
-    done = command("average", *map(str, kept))
+    done = called("average", *map(str, kept))
     assert "the mean of 3 checkpoints" in done.stdout
     average_of = f"ckpt={folder}/average.ckpt"
     evaluating.evaluate(composed(*small[:1], "data.limit=40", average_of, "logger=none", config="evaluate"))

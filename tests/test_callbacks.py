@@ -1,15 +1,19 @@
 """Callbacks: a loss that is not finite, a write that fails half way, dropout that follows from the step."""
 
+import os
+import signal
 import types
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
-from zoo.training.callbacks import AtomicCheckpointIO, NonFiniteLoss, Progress, SaveOnSigterm, StepSeed, StopOnNonFinite
+from zoo.training.callbacks import AtomicCheckpointIO, NonFiniteLoss, Progress, StepSeed, StopOnNonFinite
+from zoo.training.checkpoints import Last
+from zoo.training.launching import own_signals
 
 BATCHES = 4  # an epoch
 
@@ -61,6 +65,7 @@ def fit(model, folder, *callbacks, epochs=4, **arguments):
         callbacks=list(callbacks),
         plugins=[AtomicCheckpointIO()],
     )
+    own_signals(trainer)
     trainer.fit(model, weights_only=True, **arguments)
     return trainer
 
@@ -114,19 +119,32 @@ def test_finite_losses_stop_nothing(tmp_path):
     assert fit(Toy(), tmp_path, StopOnNonFinite(3)).global_step == 4 * BATCHES
 
 
-def test_sigterm_saves_where_the_run_is(tmp_path):
-    path = tmp_path / "last.ckpt"
+class Tell(Callback):
+    """What the system does before a step: SIGTERM."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_before_backward(self, trainer, *_):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_saves_after_the_step_in_which_it_comes(tmp_path):
+    path, before = tmp_path / "last.ckpt", signal.getsignal(signal.SIGTERM)
     with pytest.raises(SIGTERMException):
-        fit(Toy({6: SIGTERMException()}), tmp_path, SaveOnSigterm(str(path)), StopOnNonFinite(), *checkpoints(tmp_path))
+        fit(Toy(), tmp_path, Tell(6), StopOnNonFinite(), Last(str(path)))
     step, weight = saved(path)
-    assert step == 6 and weight.isfinite().all()
+    assert step == 7 and weight.isfinite().all()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_sigterm_after_a_bad_loss_that_nobody_has_looked_at_keeps_the_good_checkpoint(tmp_path):
-    path, events = tmp_path / "last.ckpt", {5: torch.nan, 6: SIGTERMException()}
+    path = tmp_path / "last.ckpt"
     with pytest.raises((SIGTERMException, NonFiniteLoss)):
-        fit(Toy(events), tmp_path, SaveOnSigterm(str(path)), StopOnNonFinite(), *checkpoints(tmp_path))
-    assert saved(path)[1].isfinite().all()
+        fit(Toy({5: torch.nan}), tmp_path, Tell(5), StopOnNonFinite(), Last(str(path)))
+    step, weight = saved(path)
+    assert step == BATCHES and weight.isfinite().all()
 
 
 def test_a_bad_gradient_in_the_last_step_of_an_epoch_does_not_replace_the_good_checkpoint(tmp_path):

@@ -1,82 +1,13 @@
-"""Every YAML instantiates and every experiment runs two steps."""
+"""Every YAML composes, every row of conf/experiment instantiates, and every kind of row runs two steps."""
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from tests.conftest import ROOT
-from tests.datamodules.test_colour import write_svhn
+from tests.small import EXPERIMENTS, FAST, data, different, read
 from zoo.training import running
-
-EXPERIMENTS = sorted(
-    str(path.relative_to(ROOT / "conf/experiment").with_suffix(""))
-    for path in (ROOT / "conf/experiment").rglob("*.yaml")
-)
-FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false")
-RECURRENT = ("model.embedding=8", "model.hidden=8")
-TEXT = {
-    "bahdanau": RECURRENT,
-    "luong": RECURRENT,
-    "transformer": ("model.d_model=8", "model.d_ff=8", "model.heads=2", "model.layers=1", "model.extra=5"),
-}
-LITTLE = ("data.vocabulary=60", "data.limit=40")
-TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
-DRAW = ("model.num_steps=2", "model.hidden=8", "callbacks.figures.count=1", "data.limit=16")
-FORMER = ("model.dim=8", "model.depth=1", "self_attention.heads=2", "callbacks.figures.count=1", "data.limit=40")
-
-
-@pytest.fixture
-def small(tmp_path):
-    """A function from an experiment to overrides that let it run in a second: for text, a tiny corpus as files."""
-
-    def former(row: str) -> tuple[str, ...]:
-        if row == "enwik8":
-            (tmp_path / "enwik8").write_bytes(b"a text of some bytes, " * 100)
-            return (f"data.root={tmp_path}/enwik8", "data.size=null", "data.context=16")
-        if row == "imdb":
-            for i in range(60):
-                path = tmp_path / ("train", "test")[i % 2] / ("neg", "pos")[i // 30] / f"{i}_1.txt"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"review number {i}")
-            return (f"data.root={tmp_path}", "data.vocabulary=60")
-        return ("data.vocabulary=60", "data.max_length=16") if row == "debian_sections" else ("data.context=16",)
-
-    def draw(row: str) -> tuple[str, ...]:
-        if row.startswith("cluttered"):
-            return ()
-        some = ("model.latent=3", "model.importance_samples=2")
-        if row == "cifar10":
-            for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
-                (tmp_path / name).write_bytes(bytes(3073 * 8))
-            return (*some, f"data.root={tmp_path}", "data.validation=8")
-        if row == "svhn54":
-            pytest.importorskip("h5py")
-            for folder, count in (("train", 24), ("test", 8)):
-                write_svhn(tmp_path / folder, [[(5, 4, 10, 20)]] * count)
-            return (*some, f"data.root={tmp_path}", "data.validation=8")
-        return some
-
-    def overrides(experiment: str) -> tuple[str, ...]:
-        slug = experiment.split("/")[0]
-        if slug == "draw":
-            return (*FAST, *DRAW, *draw(experiment.removeprefix("draw/")))
-        if slug == "former":
-            return (*FAST, *FORMER, *former(experiment.removeprefix("former/")))
-        if slug not in TEXT:
-            return FAST if "catch" in experiment else (*FAST, "data.limit=32")
-        if "/debian" in experiment:
-            return (*FAST, *TEXT[slug], *LITTLE)
-        if "/wsj" in experiment:
-            (tmp_path / "wsj.mrg").write_text("".join(TREE.format(i % 7) for i in range(20)))
-            splits = [f"data.{split}=wsj.mrg" for split in ("train", "val", "test")]
-            return (*FAST, *TEXT[slug], *LITTLE, f"data.root={tmp_path}", *splits)
-        for split in ("train", "val", "test"):
-            for language in ("de", "en", "fr"):
-                lines = [f"{language} {i} line {i % 7} ." for i in range(20)]
-                (tmp_path / f"{split}.{language}").write_text("\n".join(lines) + "\n")
-        files = ("data.corpus=files", f"data.root={tmp_path}", "data.train=train", "data.val=val", "data.test=test")
-        return (*FAST, *TEXT[slug], *LITTLE, *files)
-
-    return overrides
 
 
 def plain(value) -> bool:
@@ -85,12 +16,29 @@ def plain(value) -> bool:
     return (type(value) is list and all(map(plain, value))) or type(value) in (str, int, float, bool, type(None))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_runs_two_steps_and_leaves_a_plain_checkpoint(experiment, composed, small, tmp_path):
+@pytest.mark.parametrize("experiment", different())
+def test_every_kind_of_row_runs_two_steps_and_leaves_a_plain_checkpoint(experiment, composed, small, tmp_path):
+    """A kind is a pair of model and data, and whatever else a row says but numbers, files and languages."""
     metric = running.train(composed(f"experiment={experiment}", *small(experiment)))
     assert metric is not None and metric >= 0
     checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["hyper_parameters"] and plain(checkpoint["hyper_parameters"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_row_instantiates_at_its_full_size(experiment, composed, tmp_path):
+    """All but its data, which is made small and is instantiated with it; weights take no memory here."""
+    groups = read(experiment).groups
+    cfg = composed(f"experiment={experiment}", *data(experiment.split("/")[0], groups["data"], tmp_path))
+    assert OmegaConf.to_container(cfg, resolve=True)
+    spec = instantiate(cfg.data).spec
+    with torch.device("meta"):
+        model = instantiate(cfg.model, **spec)
+    assert sum(p.numel() for p in model.parameters()) > 0
+    assert instantiate(cfg.trainer, logger=False).max_epochs == cfg.trainer.max_epochs
+    assert all(instantiate(callback) for callback in cfg.callbacks.values() if callback)
+    optimizer = instantiate(model.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    assert instantiate(model.schedule, optimizer, 100).get_last_lr()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +62,7 @@ def test_a_baseline_takes_attention_and_others_do_without(composed):
 
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
 def test_loggers_write_into_the_run_folder(logger, composed, tmp_path):
-    running.train(composed("experiment=ram/mnist28_6", *FAST[:1], *FAST[2:], f"logger={logger}"))
+    running.train(composed("experiment=ram/mnist28_6", "debug=fast", *FAST[2:], "data.limit=32", f"logger={logger}"))
     pattern = {"csv": "metrics.csv", "tensorboard": "events.out*", "wandb": "wandb/offline-run-*"}[logger]
     assert list((tmp_path / "run").glob(pattern))
 

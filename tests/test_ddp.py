@@ -1,9 +1,17 @@
 """Two processes on one machine: the same gradient, the same metric, sweeps that end."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from tests.conftest import command, last_json
+from tests.conftest import ROOT, command, last_json
+from tests.small import EXPERIMENTS
+from tests.stops import take
+from zoo.models.ram import LitRAM
 
 pytestmark = [pytest.mark.ddp, pytest.mark.xdist_group("ddp")]
 COMMON = (
@@ -76,3 +84,76 @@ def test_an_optuna_search_with_two_processes(tmp_path):
     sweeps = list(tmp_path.glob("ram/mnist28_2/*"))
     assert len(sweeps) == 1, f"a child process started a sweep of its own: {sweeps}"
     assert sorted(path.parent.name for path in sweeps[0].glob("*/metrics.json")) == ["0", "1"]
+
+
+AGREE = "from zoo.training.folders import run_folder; print(run_folder({0!r}, 'a/b', None, []))"
+STARTED = {
+    "torchrun": {"TORCHELASTIC_RUN_ID": "x", "RANK": "{rank}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "{port}"},
+    "slurm": {
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_PROCID": "{rank}",
+        "SLURM_LOCALID": "{rank}",
+        "SLURM_NODEID": "0",
+        "SLURM_JOB_ID": "{port}",
+        "SLURM_JOB_NAME": "job",
+        "SLURM_NODELIST": "127.0.0.1",
+        "MASTER_PORT": "{port}",
+    },
+    "two nodes": {"NODE_RANK": "{rank}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "{port}"},
+}
+
+
+@pytest.mark.parametrize("how", STARTED)
+def test_processes_that_somebody_else_starts_share_a_folder(how, tmp_path):
+    """Each asks for its folder; the second one begins when the first has decided, and the clock has moved on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        given = {name: value.format(rank=rank, port=port) for name, value in STARTED[how].items()}
+        code = AGREE.format(str(tmp_path)) + ("; import time; time.sleep(20)" if rank == 0 else "")
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-u", "-c", code],
+                env={**os.environ, **given},
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    said = [process.stdout.readline() for process in processes]
+    processes[0].kill()
+    assert said[0] and said[0] == said[1]
+    assert len(list(tmp_path.glob("a/b/*"))) == 1
+
+
+@pytest.mark.parametrize("policy", ["random", "learned"])
+@pytest.mark.parametrize("num_glimpses", [1, 3])
+def test_what_learns_has_a_gradient(policy, num_glimpses):
+    """DDP ends with an error where a parameter that wants a gradient gets none."""
+    model = LitRAM(num_glimpses=num_glimpses, hidden=8, policy=policy)
+    batch = {"image": torch.rand(4, 1, 28, 28), "label": torch.arange(4), "key": torch.arange(4)}
+    model.loss(batch)["loss"].backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_experiment_takes_a_step_under_two_processes(small, tmp_path):
+    """Their runs are started one after the other in two processes, which torchrun starts."""
+    runs = [[f"experiment={name}", *small(name), "trainer=ddp_cpu"] for name in EXPERIMENTS]
+    take(tmp_path, [{"folder": f"run_{i}", "overrides": run} for i, run in enumerate(runs)])
+    missing = [name for i, name in enumerate(EXPERIMENTS) if not (tmp_path / f"run_{i}/metrics.json").exists()]
+    assert missing == []
+
+
+@pytest.mark.slow
+def test_torchrun_makes_one_folder_and_goes_on_in_it(tmp_path):
+    fast = ("experiment=ram/mnist28_2", "debug=fast", "trainer=ddp_cpu", "logger=none", f"runs={tmp_path}")
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "scripts/train.py"]
+    for more in ([], ["resume=auto"]):
+        subprocess.run([*start, *fast, *more], cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        (folder,) = (tmp_path / "ram/mnist28_2").iterdir()
+        (folder / "metrics.json").unlink()

@@ -370,6 +370,19 @@ def test_an_ensemble_has_the_mean_probability():
     assert beam_search(ensemble([toys[0].step, blind]), states, memories, 6)[0][0].weights is None
 
 
+@pytest.mark.parametrize("temperature", [1e-20, 1e-38, 1e-45, 5e-324])
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_of_a_temperature_near_zero_greedy_is_the_limit(temperature, top_k):
+    """The most probable word, whatever the noise, also where float32 has no such number to divide by."""
+
+    def step(token, state, memory):
+        log_p = torch.tensor([-torch.inf, -torch.inf, -40.0, -1.5, -0.9, -0.8, -torch.inf]).log_softmax(-1)
+        return log_p.expand(*token.shape, -1).clone(), state, None
+
+    found = sample(step, torch.zeros(1, 9, 1), (), 3, temperature=temperature, top_k=top_k, banned=())
+    assert [each.tokens for each in found[0]] == [[5, 5, 5]] * 9
+
+
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.6, None), (2.0, 3), (1.0, 99)])
 def test_samples_have_the_frequencies_of_the_model(temperature, top_k):
     """All sequences of at most two symbols, by chi-square."""
@@ -424,7 +437,7 @@ def test_wrong_arguments_are_named():
         beam_search(*common, 4, normalise="length", alpha=-1)
     with pytest.raises(ValueError, match="n_best is 0"):
         beam_search(*common, 4, n_best=0)
-    for temperature in (0, math.nan, math.inf):
+    for temperature in (0, -1, math.nan, math.inf):
         with pytest.raises(ValueError, match=f"temperature is {temperature}"):
             sample(*common, 4, temperature=temperature)
     with pytest.raises(ValueError, match=r"\(2, 2, steps\)"):

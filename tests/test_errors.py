@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import command
+from tests.conftest import called
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from tests.conftest import command
     ],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(arguments, expected, tmp_path):
-    failed = command("train", *arguments, "debug=fast", f"runs={tmp_path}", check=False)
+    failed = called("train", *arguments, "debug=fast", f"runs={tmp_path}", check=False)
     assert failed.returncode == 1
     assert "did you mean" in failed.stderr.splitlines()[-1] and expected in failed.stderr.splitlines()[-1]
     assert not list(tmp_path.glob("*")), "nothing was left behind"
@@ -28,6 +28,6 @@ def test_a_mistyped_name_is_answered_with_the_nearest(arguments, expected, tmp_p
     ],
 )
 def test_what_the_user_can_put_right_ends_in_one_sentence(arguments, sentence, tmp_path):
-    failed = command("train", "debug=fast", *arguments, "logger=none", f"runs={tmp_path}", check=False)
+    failed = called("train", "debug=fast", *arguments, "logger=none", f"runs={tmp_path}", check=False)
     assert failed.returncode == 1 and sentence in failed.stderr.splitlines()[-1]
     assert "Traceback" not in failed.stderr and not failed.stdout

@@ -1,11 +1,14 @@
 """An exported network computes what the network computes, for batches of any size."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 
 import zoo
-from tests.conftest import command
+from tests.conftest import called
 from zoo import release
 from zoo.commands import exporting
 from zoo.commands.exporting import ExportError, difference, export, parse
@@ -43,13 +46,15 @@ def test_torch_export(folder, tmp_path):
 
 @pytest.mark.parametrize("config", [{"num_scales": 2}, {"core": "lstm", "policy": "random"}])
 def test_onnx(config, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
+    import onnx
+    import onnxruntime
+
     folder = saved(tmp_path, num_glimpses=3, hidden=8, **config)
     path, worst = export(folder, tmp_path / "ram.onnx", format="onnx")
     assert worst <= 1e-4
     onnx.checker.check_model(str(path))
     graph = onnx.load(path).graph
+    session = onnxruntime.InferenceSession(path)
     assert [each.name for each in graph.input] == ["image", "offsets"]
     assert [each.type.tensor_type.shape.dim[0].dim_param for each in graph.input] == ["batch", "batch"]
     assert [each.name for each in graph.output] == ["logits", "locations", "samples", "means", "baselines"]
@@ -60,9 +65,18 @@ def test_onnx(config, tmp_path):
             "image": torch.rand(batch, 1, 28, 28, generator=generator),
             "offsets": torch.rand(batch, 3, 2, generator=generator) * 4 - 2,
         }
-        found = exporting._reference(path).run(None, {name: value.numpy() for name, value in inputs.items()})
+        found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         with torch.no_grad():
             assert difference(found, list(pipe.network(**inputs))) <= 1e-4
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+def test_onnx_needs_its_extra(package, folder, tmp_path, monkeypatch):
+    for name in ("onnx", "onnxruntime", "onnxscript"):  # the others are taken to be there
+        monkeypatch.setitem(sys.modules, name, None if name == package else ModuleType(name))
+    with pytest.raises(ExportError, match=rf"the package {package}: pip install 'attention-zoo\[export\]'"):
+        export(folder, tmp_path / "ram.onnx", format="onnx")
+    assert not (tmp_path / "ram.onnx").exists()
 
 
 def test_a_file_that_differs_is_not_left(folder, tmp_path, monkeypatch):
@@ -102,10 +116,10 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(folder, tmp_path):
 
 
 def test_the_script(folder, tmp_path):
-    done = command("export", f"name={folder}", f"output={tmp_path / 'ram.pt2'}")
+    done = called("export", f"name={folder}", f"output={tmp_path / 'ram.pt2'}")
     assert str(tmp_path / "ram.pt2") in done.stdout and "at most" in done.stdout and (tmp_path / "ram.pt2").exists()
 
 
 def test_the_script_fails_without_a_traceback():
-    failed = command("export", "name=ram.mnist28_77", check=False)
+    failed = called("export", "name=ram.mnist28_77", check=False)
     assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and "did you mean ram.mnist28_7" in failed.stderr

@@ -1,6 +1,7 @@
 """What only a CUDA device can show: `make test-gpu` (skipped without one)."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from pytorch_lightning.callbacks import Callback
 
 import zoo
 from tests.conftest import ROOT
-from tests.test_configs import small  # noqa: F401
 from tests.test_resume import SMALL, TEXT, assert_same, weights
 from zoo.training import benchmarking, running
 from zoo.training.compiling import speed_up
+from zoo.training.module import ZooModule
 
 pytestmark = [
     pytest.mark.gpu,
@@ -35,9 +36,11 @@ ROOMS = (  # one row for each pair of model and data class
     "draw/mnist",
     "draw/mnist_no_attention",
     "draw/cluttered100_8",
+    "spatial_transformer/r_st_cnn_tps",
+    "spatial_transformer/rts_st_fcn_affine",
 )
 # whose batches are all of one shape: CUDA graphs
-STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8")
+STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8", "spatial_transformer/r_st_cnn_tps")
 TRANSFORMER = (
     "experiment=transformer/debian_de_en",
     *TEXT[1:4],
@@ -53,6 +56,7 @@ def on(device, cfg):
     model = instantiate(cfg.model, **datamodule.spec).eval()  # dropout is drawn differently on every device
     batch = next(iter(datamodule.train_dataloader()))
     batch = datamodule.transfer_batch_to_device(batch, torch.device(device), 0)
+    model._trainer = SimpleNamespace(datamodule=datamodule)  # which knows the words of a record
     return model.to(device), datamodule.on_after_batch_transfer(batch, 0)
 
 
@@ -61,7 +65,7 @@ def gradients(model):
 
 
 @pytest.mark.parametrize("experiment", ROOMS)
-def test_forward_backward_and_record_equal_those_of_the_processor(experiment, composed, small):  # noqa: F811
+def test_forward_backward_and_record_equal_those_of_the_processor(experiment, composed, small):
     cfg = composed(f"experiment={experiment}", *small(experiment))
     losses, found, looked = [], [], []
     for device in ("cpu", "cuda"):
@@ -70,15 +74,16 @@ def test_forward_backward_and_record_equal_those_of_the_processor(experiment, co
         loss.backward()
         losses.append(loss.item()), found.append(gradients(model))
         with torch.no_grad():
-            looked.append(model.record(batch))
+            if type(model).record is not ZooModule.record:  # a baseline looks at nothing
+                looked.append(model.record(batch))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4, abs=1e-5)
     assert found[0].keys() == found[1].keys()
     for name, gradient in found[0].items():
         torch.testing.assert_close(found[1][name], gradient, rtol=1e-2, atol=1e-4 + 1e-3 * gradient.abs().max().item())
-    for field in ("weights", "boxes"):
-        here, there = (getattr(record, field, None) for record in looked)
-        if isinstance(here, torch.Tensor):
-            torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-4)
+    for field in ("weights", "boxes") if looked else ():
+        here, there = (getattr(record, field) for record in looked)
+        if here is not None:
+            torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
 
 
 class Interrupt(Callback):
@@ -115,7 +120,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_an_undisturbed_one(overrides
 
 @pytest.mark.parametrize("experiment", STATIC)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experiment, precision, composed, small):  # noqa: F811
+def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experiment, precision, composed, small):
     model, batch = on("cuda", composed(f"experiment={experiment}", *small(experiment)))
     model.train()
     replayed = copy.deepcopy(model)

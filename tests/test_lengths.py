@@ -3,7 +3,7 @@
 import json
 
 from scripts.lengths import lengths
-from tests.conftest import command
+from tests.conftest import called
 
 LONG = {
     "bleu": 20.0,
@@ -23,8 +23,8 @@ def test_lines_lie_over_their_bins():
 
 def test_the_command_draws_and_tells_what_is_no_run(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps(LONG))
-    command("lengths", f"search={tmp_path / 'scores.json'}", "--output", str(tmp_path / "out.png"))
+    called("lengths", f"search={tmp_path / 'scores.json'}", "--output", str(tmp_path / "out.png"))
     assert (tmp_path / "out.png").stat().st_size > 1000
     (tmp_path / "other.json").write_text("{}")
-    done = command("lengths", f"x={tmp_path / 'other.json'}", "--output", str(tmp_path / "out.png"), check=False)
+    done = called("lengths", f"x={tmp_path / 'other.json'}", "--output", str(tmp_path / "out.png"), check=False)
     assert done.returncode == 1 and "other.json: not the scores" in done.stderr

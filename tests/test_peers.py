@@ -30,7 +30,7 @@ def test_draws_parts_run_and_compute_the_same(contender, monkeypatch):
     losses = []
     monkeypatch.setattr(peers, "training", lambda model, loss, half: losses.append(loss().item()))
     monkeypatch.setattr("plain_draw.STEPS", 2)
-    peers.of_draw(contender.split()[0], half=False)
+    peers.of_draw(contender.split()[0], half=False, compiled=False)
     assert 400 < losses[0] < 700, "784 log 2 and a little for the codes"
 
 

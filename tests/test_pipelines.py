@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 import zoo
-from tests.conftest import command, last_json
+from tests.conftest import called, last_json
 from zoo import release
 from zoo.looking.attention import Attention
 from zoo.looking.pictures import Picture, PictureError, black_ground, fit, read_picture
@@ -296,7 +296,7 @@ def test_read_picture_reports_what_it_refuses():
 class TestPredict:
     def test_the_command(self, tmp_path):
         Image.fromarray(digit(56, 56)).convert("RGB").save(tmp_path / "my digit (1).png")
-        done = command(
+        done = called(
             "predict",
             f"name={saved(tmp_path, 28)}",
             f"input={tmp_path / 'my digit (1).png'}",
@@ -348,7 +348,7 @@ class TestPredict:
         assert stop.value.code == 1 and out == "" and sentence in err and err.count("\n") == 1
 
     def test_the_command_fails_without_a_traceback(self, tmp_path):
-        failed = command("predict", "name=ram.mnist28_77", "input=x.png", check=False)
+        failed = called("predict", "name=ram.mnist28_77", "input=x.png", check=False)
         assert failed.returncode == 1 and failed.stdout == ""
         assert failed.stderr.count("\n") == 1 and "did you mean ram.mnist28_7" in failed.stderr
 

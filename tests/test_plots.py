@@ -42,12 +42,16 @@ def labels(axis) -> list[str]:
     return [label.get_text() for label in axis.get_ticklabels() if label.get_text()]
 
 
-def test_alignment_has_inputs_on_x_and_outputs_on_y_from_black_0_to_white_1():
+def test_alignment_has_inputs_on_x_and_outputs_on_y_from_black_0_to_white_the_largest_weight():
     record = alignment()
+    most = float(record.weights[1, 0, :2, :3].max())
     ax = alignment_matrix(record, 1).axes[0]
     (image,) = ax.images
     np.testing.assert_allclose(image.get_array(), record.weights[1, 0, :2, :3].numpy())
-    assert image.get_clim() == (0, 1) and image.to_rgba(0)[:3] == (0, 0, 0) and image.to_rgba(1.0)[:3] == (1, 1, 1)
+    assert image.get_clim() == pytest.approx((0, most)), "which the scale beside it shows"
+    assert image.to_rgba(0)[:3] == (0, 0, 0) and image.to_rgba(most)[:3] == (1, 1, 1)
+    assert ax.figure.axes[-1].get_ylim() == pytest.approx((0, most))
+    assert ax.figure.get_supxlabel() == "source" and ax.figure.get_supylabel() == "target"
     assert labels(ax.xaxis) == ["wort0", "wort1", "wort2"] and labels(ax.yaxis) == ["word0", "word1"]
     assert ax.yaxis_inverted()  # the first output is the top row
 
@@ -82,7 +86,8 @@ def test_lines_go_from_outputs_to_inputs_in_a_colour_for_each_head_as_strong_as_
             for ((left, o), (right, i)), alpha in zip(lines.get_segments(), lines.get_alpha(), strict=True):
                 assert (left, right) == (0, 1)
                 found[round(o), round(i)] = float(alpha)
-            torch.testing.assert_close(found, weights.where(weights > 0.05, 0.0))
+            strength = weights / record.weights[1, :, :2, :3].max()
+            torch.testing.assert_close(found, strength.where(strength > 0.05, 0.0))
         colours = [tuple(lines.get_colors()[0][:3]) for lines in ax.collections]
         assert len(set(colours)) == 2
         words = [(text.get_text(), text.get_position()) for text in ax.texts]
@@ -187,6 +192,7 @@ def test_heads_are_rows_of_heat_maps():
 
 def test_plot_chooses_and_saves(tmp_path):
     grid = Attention(weights=torch.ones(1, 1, 2, 4) / 4, grid=(2, 2), images=torch.rand(1, 1, 100, 100))
+    (tmp_path / "new").mkdir()
     for name, record in {"a.png": alignment(), "b.png": path(), "c.png": grid}.items():
         file = tmp_path / "new" / name
         figure = plot(record, file)
@@ -196,6 +202,51 @@ def test_plot_chooses_and_saves(tmp_path):
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.png", "b.png", "c.png"]
     plot(alignment(), tmp_path / "d.svg")
     assert "<svg" in (tmp_path / "d.svg").read_text()
+
+
+def test_no_folder_is_made(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        plot(alignment(), tmp_path / "none" / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_input_is_not_black():
+    record = Attention(weights=torch.full((1, 1, 3, 200), 1 / 200))
+    (image,) = alignment_matrix(record).axes[0].images
+    assert image.to_rgba(image.get_array())[0, 0, 0] == 1
+
+
+def test_what_looks_at_itself_is_named_so():
+    record = Attention(weights=torch.eye(2)[None, None], inputs=[["a", "b"]], outputs=[["a", "b"]])
+    figure = alignment_matrix(record)
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("what is looked at", "what looks")
+
+
+def test_titles_of_heads_do_not_touch():
+    record = Attention(weights=torch.rand(1, 24, 2, 2), layers=2)
+    figure = alignment_matrix(record)
+    renderer = draw(figure)
+    boxes = [ax.xaxis.label.get_window_extent(renderer) for ax in figure.axes if ax.get_xlabel()]
+    rows = {round(box.y0) for box in boxes}
+    for row in rows:
+        line = sorted((box for box in boxes if round(box.y0) == row), key=lambda box: box.x0)
+        assert all(one.x1 < other.x0 for one, other in itertools.pairwise(line))
+
+
+def test_hebrew_is_drawn_from_the_right():
+    record = Attention(weights=torch.ones(1, 1, 1, 2) / 2, inputs=[["שלום", "haus"]])
+    assert labels(alignment_matrix(record).axes[0].xaxis) == ["שלום"[::-1], "haus"]
+
+
+def test_paths_on_images_of_one_size_are_of_one_scale_and_say_where_they_start_and_end():
+    def limits(centre: float) -> tuple:
+        half = torch.tensor([-4.0, -4, 4, 4])
+        boxes = torch.stack([half + torch.tensor([centre, 14.0] * 2), half + 14])[None, :, None]
+        ax = glimpse_path(Attention(boxes=boxes, images=torch.rand(1, 1, 28, 28))).axes[0]
+        assert [text.get_text() for text in ax.texts] == ["start", "end"]
+        return ax.get_xlim(), ax.get_ylim()
+
+    assert limits(0.0) == limits(14.0) == limits(28.0)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):

@@ -2,14 +2,15 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from scripts.results import files, rendered
-from tests.conftest import ROOT, command, last_json
+from tests.conftest import ROOT, called, command, last_json
+from zoo.commands.arguments import options_added, spelled
+from zoo.commands.cli import nearest
 
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -21,12 +22,18 @@ COMMANDS = [
 SHORT = {
     "train": ("debug=fast", "trainer.enable_progress_bar=false"),
     "benchmark": ("seconds=0.2", "warmup=1"),
-    "evaluate": ("trainer.enable_progress_bar=false",),
+    "evaluate": ("data.limit=200", "trainer.enable_progress_bar=false"),
 }
+READMES = [ROOT / "README.md", *sorted((ROOT / "zoo/models").glob("*/README.md"))]
+INLINE = [
+    (path.parent.name, line)
+    for path in READMES
+    for line in re.findall(r"`(python scripts/[^`]+)`", " ".join(path.read_text().split()))
+]
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) >= 6
+    assert len(COMMANDS) >= 6 and len(INLINE) >= 10
 
 
 @pytest.mark.xdist_group("ddp")
@@ -34,23 +41,50 @@ def test_there_are_commands():
 def test_a_command_of_the_readme_runs(line, tmp_path):
     _, script, *arguments = shlex.split(line)
     name = script.removeprefix("scripts/").removesuffix(".py")
-    if name == "predict":
-        digit = np.zeros((28, 28), np.uint8)
-        digit[4:24, 13:16] = 255
-        Image.fromarray(digit).save(tmp_path / "digit.png")
-        arguments = [re.sub(r"\w+\.png$", lambda found: f"{tmp_path}/{found[0]}", each) for each in arguments]
-    else:
+    if name in SHORT:
         arguments = [*arguments, *SHORT[name], f"runs={tmp_path}"]
+    arguments = [re.sub(r"^output=", f"output={tmp_path}/", each) for each in arguments]
     if "sweep=ram" in arguments:
         arguments.append("hydra.sweeper.n_trials=1")
-    done = command(name, *arguments)
+    # the first as the reader would, in a process of its own
+    done = (command if line == COMMANDS[0] else called)(name, *arguments)
     if name == "predict":
-        answer, picture = last_json(done.stdout), arguments[-1].removeprefix("output=")
-        assert answer.get("label", 0) in range(10) and answer.get("text", "a game") and Path(picture).exists()
+        answers = last_json(done.stdout)
+        for answer in answers if isinstance(answers, list) else [answers]:
+            assert answer.get("label", 7) == 7 and answer.get("text", "a") and Path(answer["output"]).exists()
+    elif name == "list":
+        assert "ram.mnist28_7" in done.stdout
     elif name == "benchmark":
         assert "samples/s" in done.stdout
     elif "-m" not in arguments:
         assert 0 <= last_json(done.stdout)["test/error"] <= 100
+    else:
+        assert "3 runs, the best by val/error first" in done.stderr
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    exec(code, {})
+    said = capsys.readouterr().out
+    assert "7 {'7': " in said and "This library is used by other programs" in said and (tmp_path / "path.png").exists()
+
+
+@pytest.mark.parametrize(("where", "line"), INLINE)
+def test_a_command_within_the_text_names_what_is_there(where, line):
+    """What is left open in it, as <run>, apart."""
+    _, script, *arguments = shlex.split(line.replace("...", ""))
+    assert (ROOT / script).exists(), script
+    name = script.removeprefix("scripts/").removesuffix(".py")
+    given = [each for each in arguments if "=" in each and "<" not in each]
+    if name == "evaluate":
+        row = re.sub(
+            r"^name=(\w+)\.", r"experiment=\1/", next((each for each in given if each.startswith("name=")), "")
+        )
+        given = [row or f"experiment={where}/debian_de_en", *given]
+    if name in ("train", "evaluate", "predict", "benchmark"):
+        assert nearest(options_added(spelled(given)), name) == []
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -56,7 +56,8 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_the_public_names():
-    assert set(zoo.__all__) == {"Attention", "list_models", "create_model", "pipeline", "model_card", "__version__"}
+    called = {"list_models", "create_model", "pipeline", "model_card", "push_to_hf_hub"}
+    assert set(zoo.__all__) == {"Attention", "__version__", *called}
     assert zoo.__version__[0].isdigit()
 
 
@@ -138,6 +139,38 @@ def test_a_row_without_weights_names_those_that_have_them(toy):
     assert "toy.small_4" in str(caught.value) and "scripts/train.py experiment=toy/small_3" in str(caught.value)
     with pytest.raises(WeightsError, match=r"create_model\('toy'"):
         zoo.create_model("toy.small_3")
+
+
+def test_weights_of_another_package_are_found(toy, tmp_path, monkeypatch):
+    """As where attention-zoo-weights is installed; those of the room come first."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    package = tmp_path / "site" / "attention_zoo_weights" / "toy" / "small_4"
+    package.parent.mkdir(parents=True)
+    (tmp_path / "toy" / "weights" / "small_4").rename(package)
+    (tmp_path / "site" / "attention_zoo_weights" / "__init__.py").touch()
+    assert zoo.list_models("toy*", pretrained=True) == ["toy.small_4"]
+    assert registry.released("toy.small_4") == package
+    assert torch.equal(zoo.create_model("toy.small_4", pretrained=True).layer.weight, toy.layer.weight)
+    assert zoo.create_model("toy.small_4", bias=False).layer.weight.shape == (2, 4)
+    assert "# toy.small_4" in zoo.model_card("toy.small_4")
+    own = release.save(toy, tmp_path / "toy" / "weights" / "small_4", name="toy.small_4", config={"width": 4})
+    assert registry.released("toy.small_4") == registry.weights_folder("toy", "small_4") == own
+
+
+def test_weights_that_are_not_installed_are_said_to_be_elsewhere(toy, tmp_path):
+    (tmp_path / "toy" / "weights" / "small_4").rename(tmp_path / "away")
+    assert zoo.list_models("toy*", pretrained=True) == []
+    for call in (
+        lambda: zoo.create_model("toy.small_4", pretrained=True),
+        lambda: zoo.create_model("toy.small_4"),
+        lambda: zoo.pipeline("toy.small_4"),
+        lambda: zoo.model_card("toy.small_4"),
+    ):
+        with pytest.raises(
+            WeightsError, match=r"toy\.small_4 are not .*attention-zoo-weights.*zoo/models/toy/"
+        ) as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 def test_cards(toy):

@@ -98,11 +98,12 @@ def test_the_card_says_what_was_measured(network, tmp_path):
         task="image-classification",
         metrics={"test error %": 0.98},
         data="mnist",
+        dataset="ylecun/mnist",
         note="From ten starts.",
     )
     _, front, body = (folder / "README.md").read_text().split("---\n", 2)
     front = yaml.safe_load(front)
-    assert (front["license"], front["library_name"], front["datasets"]) == ("mit", "attention-zoo", ["mnist"])
+    assert (front["license"], front["library_name"], front["datasets"]) == ("mit", "attention-zoo", ["ylecun/mnist"])
     (result,) = front["model-index"][0]["results"]
     assert front["model-index"][0]["name"] == "ram.mnist28_2" and result["dataset"]["name"] == "mnist"
     assert result["metrics"] == [{"type": "test error %", "value": 0.98, "name": "test error %"}]
@@ -298,13 +299,16 @@ class TestReleaseCheckpoint:
         assert release_checkpoint(ckpt[0], "ram.mnist28_3") == tmp_path / "ram" / "mnist28_3"
 
     def test_the_script(self, ckpt, tmp_path):
-        from tests.conftest import command
+        from tests.conftest import called
 
         arguments = ["--folder", str(tmp_path / "w"), "--dtype", "bfloat16", "--metric", "test error %=0.98"]
-        command("release", str(ckpt[0]), "ram.mnist28_3", *arguments, "--preprocess", "size=28")
+        arguments += ["--language", "en", "--license", "other", "--license-name", "mine", "--license-link", "TERMS"]
+        called("release", str(ckpt[0]), "ram.mnist28_3", *arguments, "--preprocess", "size=28")
         assert release.read_config(tmp_path / "w")["preprocess"] == {"size": 28}
-        assert "value: 0.98" in (tmp_path / "w" / "README.md").read_text()
-        failed = command("release", str(ckpt[0]), "ram.mnist28_33", *arguments, check=False)
+        card = (tmp_path / "w" / "README.md").read_text()
+        assert "| test error % | 0.98 |" in card and "license_name: mine\nlicense_link: TERMS\n" in card
+        assert "language:\n- en\n" in card and "https://arxiv.org/abs/1406.6247" in card
+        failed = called("release", str(ckpt[0]), "ram.mnist28_33", *arguments, check=False)
         assert failed.returncode == 1 and "did you mean ram.mnist28_3" in failed.stderr
         assert "Traceback" not in failed.stderr
 

@@ -8,6 +8,7 @@ import yaml
 import zoo
 from tests.conftest import ROOT
 from zoo.commands import evaluating
+from zoo.release import LIMIT, LIMIT_ALL
 
 RELEASED = [
     (f"{path.parent.name}.{name}", row["ours"].get("released", row["ours"]["value"]))  # one seed of a mean
@@ -46,4 +47,4 @@ def test_folders_of_weights_are_small():
         folder: sum(path.stat().st_size for path in folder.rglob("*"))
         for folder in (ROOT / "zoo/models").glob("*/weights/*/")
     }
-    assert max(sizes.values()) <= 16 * 2**20 and sum(sizes.values()) <= 96 * 2**20
+    assert max(sizes.values()) <= LIMIT and sum(sizes.values()) <= LIMIT_ALL

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.errors import ZooError
-from zoo.training.schedules import halving, inverse_sqrt, warmup_constant, warmup_linear
+from zoo.training.schedules import halving, inverse_sqrt, steps, warmup_constant, warmup_linear
 
 
 @pytest.mark.parametrize(("d_model", "warmup"), [(512, 40), (1024, 7), (128, 1)])
@@ -46,3 +46,16 @@ def test_a_schedule_that_there_cannot_be_is_told(schedule, wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ZooError, match=f"{name} is {value}; expected"):
         schedule(optimizer, 9, **wrong)
+
+
+def test_steps_down_at_shares_of_the_training():
+    """SVHN in Jaderberg et al. 2015: 0.01, a tenth of it every 80,000 of 400,000 steps; here of 10."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    schedule = steps(optimizer, total_steps=10, at=[0.2, 0.4, 0.6, 0.8])
+    found = []
+    for _ in range(10):
+        found += schedule.get_last_lr()
+        optimizer.step(), schedule.step()
+    assert found == pytest.approx([0.01 * 0.1 ** (step // 2) for step in range(10)])
+    with pytest.raises(ZooError, match=r"at\[1\] is 1\.5"):
+        steps(optimizer, 10, at=[0.5, 1.5])

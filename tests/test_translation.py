@@ -7,7 +7,7 @@ import torch
 
 import zoo
 from datamodules.translation import Translation
-from tests.conftest import command, last_json
+from tests.conftest import called, last_json
 from zoo import release
 from zoo.commands.evaluating import check_fit
 from zoo.errors import UnknownName, ZooError
@@ -132,7 +132,7 @@ def test_many_at_once_are_as_one_by_one(folder, monkeypatch):
 def test_n_best_and_options(folder):
     pipe = zoo.pipeline(folder)
     assert len(pipe("Werkzeuge", beam=4, n_best=3).others) == 2
-    with pytest.raises(InputError, match="beam is 0; expected a whole number from 1"):
+    with pytest.raises(InputError, match="beam is 0; expected a whole number, from 1 to 1000"):
         pipe("Werkzeuge", beam=0)
 
 
@@ -196,12 +196,12 @@ def test_the_pipeline_reads_as_the_training_does(folder):
 def test_the_command_translates_a_file_line_by_line(folder, tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("Werkzeuge\n\nEine Bibliothek\n", encoding="utf-8")
-    done = command("predict", f"name={folder}", f"input={path}", f"output={tmp_path / 'a.png'}")
+    done = called("predict", f"name={folder}", f"input={path}", f"output={tmp_path / 'a.png'}")
     answers = json.loads(done.stdout.splitlines()[-1])
     assert len(answers) == 3 and all("text" in answer for answer in answers)
     assert (tmp_path / "a_2.png").exists()
     path.write_bytes(b"gut \xff\n")
-    failed = command("predict", f"name={folder}", f"input={path}", check=False)
+    failed = called("predict", f"name={folder}", f"input={path}", check=False)
     assert failed.returncode == 1 and "not UTF-8" in failed.stderr
 
 
@@ -256,14 +256,14 @@ def test_the_command_scores_alignments(folder, tmp_path):
     }.items():
         (tmp_path / name).write_text(text)
     paths = [str(tmp_path / name) for name in ("a.de", "a.en")]
-    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"))
+    out = called("align", str(folder), *paths, "--gold", str(tmp_path / "gold"))
     assert out.stdout.splitlines()[1] == "0-0"
     assert 0 <= last_json(out.stdout)["alignment error rate"] <= 0.5
     (tmp_path / "gold").write_text("0-0\n")
-    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
+    out = called("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
     assert out.returncode == 1 and "1 sentences, expected 2" in out.stderr
     (tmp_path / "gold").write_text("")
-    out = command("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
+    out = called("align", str(folder), *paths, "--gold", str(tmp_path / "gold"), check=False)
     assert out.returncode == 1 and "0 sentences, expected 2" in out.stderr
-    out = command("align", str(folder), *paths, "--output", str(tmp_path / "none" / "links"), check=False)
+    out = called("align", str(folder), *paths, "--output", str(tmp_path / "none" / "links"), check=False)
     assert out.returncode == 1 and "there is no such folder" in out.stderr and "Traceback" not in out.stderr

@@ -1,22 +1,26 @@
 """Training a translator: it learns a batch by heart, writes its scores, and stops at what it cannot do."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import sacrebleu
 import torch
 
 from datamodules.translation import Translation
-from tests.conftest import command
+from tests.conftest import called
 from zoo.errors import ZooError
 from zoo.models.bahdanau import LitRNNsearch
 from zoo.models.luong import LitStackedLSTM
 from zoo.models.transformer import LitTransformer
-from zoo.text.search import UNK, Hypothesis
+from zoo.text.decoding import beam_search, greedy
+from zoo.text.search import BOS, EOS, PAD, UNK, Hypothesis
 from zoo.text.translator import Lines
 from zoo.training.schedules import halving
 
 SIZES = {"embedding": 32, "hidden": 32}
+SCORED = {"tokeniser": "none", "language": "de", "lowercase": False, "normalisation": "nfc"}
 VOCABULARIES = {"source_vocabulary": 9, "target_vocabulary": 9}
 ROOMS = {
     "bahdanau": (LitRNNsearch, {"maxout": 16, "attention": {"score": "additive"}}),
@@ -52,23 +56,87 @@ def test_a_batch_is_learned_by_heart_and_translated_so(room, tmp_path):
             assert written == data.references("train", batch["index"].tolist())
 
 
-@pytest.mark.parametrize("per", ["token", "sentence"])
-def test_the_loss_is_torchs_cross_entropy(per):
-    data = Translation(limit=6, vocabulary=100)
+@pytest.fixture(scope="module")
+def data():
+    return Translation(limit=6, vocabulary=100)
+
+
+SOME = {  # of each room
+    "bahdanau": (LitRNNsearch, {**SIZES, "maxout": 4, "attention": None}),
+    "luong": (LitStackedLSTM, {**SIZES, "layers": 1, "dropout": 0.0}),
+    "transformer": (LitTransformer, {"layers": 1, "d_model": 8, "d_ff": 8, "heads": 2, "dropout": 0.0}),
+}
+
+
+def some(room, data, **arguments):
+    """A small model whose logits are far apart: of even ones no label smoothing changes anything."""
     torch.manual_seed(0)
-    model = LitRNNsearch(**data.spec, **SIZES, maxout=4, attention=None, loss_per=per, label_smoothing=0.1).eval()
+    make, sizes = SOME[room]
+    model = make(**data.spec, **sizes, **arguments)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.normal_(std=0.3)
+    return model
+
+
+@pytest.mark.parametrize("per", ["token", "sentence"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("room", SOME)
+def test_the_loss_is_torchs_cross_entropy(room, per, training, data):
+    model = some(room, data, loss_per=per, label_smoothing=0.2).train(training)
     batch = next(iter(data.train_dataloader()))
     target = batch["target"]
     logits, _ = model.network(batch["source"], batch["source"] != 0, target[:, :-1])
     valid = target[:, 1:] != 0
-    total = torch.nn.functional.cross_entropy(logits[valid], target[:, 1:][valid], label_smoothing=0.1, reduction="sum")
-    expected = total / (valid.sum() if per == "token" else len(target))
+    plain, expected = (
+        torch.nn.functional.cross_entropy(logits[valid], target[:, 1:][valid], label_smoothing=epsilon, reduction="sum")
+        / (valid.sum() if per == "token" else len(target))
+        for epsilon in (0.0, 0.2)
+    )
     torch.testing.assert_close(model.loss(batch)["loss"], expected)
+    assert (plain - expected).abs() > 1e-3
+
+
+@pytest.mark.parametrize("room", SOME)
+def test_a_test_searches_with_the_beam_and_the_score_that_were_asked_for(room, data):
+    """Against zoo.text.decoding itself; what the options change is changed by each of them."""
+    batch = next(iter(data.test_dataloader()))
+    source = batch["source"]
+    asked = {"normalise": "length", "alpha": 3.0, "beam": 4, "ban_unknown": True}
+    kinds = [asked, {**asked, "alpha": 0.0}, {**asked, "normalise": "none"}, {**asked, "beam": 1}]
+    kinds += [{**asked, "ban_unknown": False}, {**asked, "normalise": "gnmt", "alpha": 9.0}]
+    found = []
+    for options in kinds:
+        model = some(room, data, **options).eval()
+        step = model.network.step
+
+        def eager(token, state, memory, step=step):  # often ends, and often writes the unknown word
+            log_p, *rest = step(token, state, memory)
+            log_p[..., [UNK, EOS]] += 3.0
+            return log_p.log_softmax(-1), *rest
+
+        model.network.step = eager
+        with torch.no_grad():
+            model.evaluate(batch, "test")
+            (written,) = (part for _, part in model.written)
+            memory = model.network.encode(source, source != 0)
+            how = {key: value for key, value in options.items() if key in ("normalise", "alpha")}
+            banned = (PAD, BOS, UNK) if options["ban_unknown"] else (PAD, BOS)
+            longest = model.longest((source != 0).sum(1))
+            if options["beam"] == 1:
+                search = partial(greedy, eager, model.network.start(memory, 1), memory)
+            else:
+                search = partial(beam_search, eager, model.network.start(memory, options["beam"]), memory, **how)
+            expected = search(max_length=longest, banned=banned)
+        tokens = [each.tokens for each in written]
+        assert tokens == [hypotheses[0].tokens for hypotheses in expected]
+        found.append(tokens)
+    assert all(other != found[0] for other in found[1:5])
 
 
 def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     small = ("data.limit=40", "data.vocabulary=100", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=1")
-    done = command("train", "experiment=luong/debian_de_en", *small, "logger=none", f"runs={tmp_path}")
+    done = called("train", "experiment=luong/debian_de_en", *small, "logger=none", f"runs={tmp_path}")
     (folder,) = tmp_path.glob("luong/debian_de_en/*")
     report = json.loads((folder / "scores.json").read_text())
     assert report["beam"] == 5 and "tok:13a" in report["signature"] and report["signature"] in done.stdout
@@ -76,10 +144,10 @@ def test_a_run_leaves_its_scores_and_every_translation(tmp_path):
     assert len(rows) == 40 and {"source", "reference", "hypothesis"} <= set(rows[0])
     assert sum(each["sentences"] for each in report["bleu by source length"].values()) == 40
     assert (folder / "tokenizer" / "source.json").exists()
-    again = command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
+    again = called("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/again")
     metrics, first = (json.loads(each.stdout.splitlines()[-1]) for each in (again, done))
     assert metrics["test/bleu"] == first["test/bleu"] and metrics["test/chrf"] == first["test/chrf"]
-    command("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
+    called("evaluate", f"ckpt={folder}/checkpoints/best.ckpt", f"runs={tmp_path}/greedy", "model.beam=1")
     (greedy,) = (tmp_path / "greedy").rglob("scores.json")
     assert json.loads(greedy.read_text())["beam"] == 1
 
@@ -91,17 +159,17 @@ def test_a_resumed_run_keeps_its_vocabulary_and_refuses_other_text(tmp_path):
     files = ("data.corpus=files", f"data.root={tmp_path}", "data.source=de", "data.target=en", "data.tokens=words")
     small = ("model.embedding=8", "model.hidden=8", "data.batch_tokens=64", f"runs={tmp_path}/runs", "logger=none")
     given = ("experiment=luong/debian_de_en", *files, *small, "trainer.max_epochs=1")
-    command("train", *given)
+    called("train", *given)
     (run,) = (tmp_path / "runs/luong/debian_de_en").iterdir()
     vocabulary = (run / "tokenizer" / "source.json").read_text()
     (run / "metrics.json").unlink()  # as if it had been killed
     (tmp_path / "train.de").write_text("das ist kein Haus\n" * 40)
-    refused = command("train", *given, "resume=auto", check=False)
+    refused = called("train", *given, "resume=auto", check=False)
     assert refused.returncode == 1 and "Traceback" not in refused.stderr
     assert "source vocabulary is not that of the checkpoint; the text has changed" in refused.stderr.splitlines()[-1]
     assert (run / "tokenizer" / "source.json").read_text() == vocabulary
     (tmp_path / "train.de").write_text("das ist ein Haus\n" * 40)
-    command("train", *given, "resume=auto")
+    called("train", *given, "resume=auto")
     assert (run / "metrics.json").exists()
 
 
@@ -109,7 +177,7 @@ def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
     """With 30 words nearly every word is unknown, and a little training writes little else."""
     small = ("data.limit=200", "data.vocabulary=30", "model.embedding=8", "model.hidden=8", "trainer.max_epochs=3")
     words = ("data.tokens=words", "data.joint=false", "model.optimizer.lr=0.03")
-    command("train", "experiment=luong/debian_de_en", *small, *words, "logger=none", f"runs={tmp_path}")
+    called("train", "experiment=luong/debian_de_en", *small, *words, "logger=none", f"runs={tmp_path}")
     (folder,) = tmp_path.glob("luong/debian_de_en/*")
     report = json.loads((folder / "scores.json").read_text())
     rows = [json.loads(line) for line in (folder / "translations.jsonl").read_text().splitlines()]
@@ -122,7 +190,7 @@ def test_a_run_on_words_replaces_the_unknown_ones(tmp_path):
 
 def test_the_papers_columns_about_unknown_words():
     model = LitStackedLSTM(**VOCABULARIES, **SIZES, layers=1)
-    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(pretokenised=True))
+    model.trainer = SimpleNamespace(datamodule=SimpleNamespace(scored=SCORED))
     references = ["a b c d e f", "g h i j k l"]
     hypotheses = ["a b c d e f", "g h <unk> j k l"]
     scores, more = model.score("test", Lines(["s", "s"], references, hypotheses, references, [True, False]))
@@ -130,6 +198,43 @@ def test_the_papers_columns_about_unknown_words():
     assert more["bleu of sentences without unknown words"] == {"bleu": pytest.approx(100), "sentences": 1}
     _, more = model.score("test", Lines(["s", "s"], references, hypotheses, None, [True, True]))
     assert not [name for name in more if "unknown" in name]
+
+
+def test_a_chinese_target_is_scored_by_its_letters_and_a_missing_tokeniser_is_told_at_once(tmp_path):
+    """Right in all but one letter; 13a, which takes the line for one word, would give 0 and 0 again."""
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.en").write_text("a cat\n" * 3)
+        for side in ("zh", "ja"):
+            (tmp_path / f"{split}.{side}").write_text("我喜欢很多小猫和狗\n" * 3, encoding="utf-8")
+    how = {"corpus": "files", "root": str(tmp_path), "source": "en", "vocabulary": 40}
+    data = Translation(target="zh", **how)
+    model = LitRNNsearch(**data.spec, **SIZES, maxout=4)
+    model.trainer = SimpleNamespace(datamodule=data)
+    model.setup("fit")
+    references = data.references("val", [0, 1, 2])
+    worse = [line.replace("狗", "鸟") for line in references]
+    scores = [model.score("val", Lines([], lines, references, None, []))[0]["bleu"] for lines in (worse, references)]
+    assert 80 < scores[0] < scores[1] == pytest.approx(100)
+    _, more = model.score("test", Lines(["a cat"] * 3, references, references, None, [True] * 3))
+    assert "tok:zh" in more["signature"] and more["signature"].endswith("norm:visible+nfc+space")
+    model.trainer = SimpleNamespace(datamodule=Translation(target="zh", bleu="char", **how))
+    assert model.scored["tokeniser"] == "char"
+    for target, bleu, told in (
+        ("zh", "13b", "bleu is '13b', not one of"),
+        ("ja", None, r"data\.bleu=char scores letters"),
+    ):
+        model.trainer = SimpleNamespace(datamodule=Translation(target=target, bleu=bleu, **how))
+        if target == "ja" and tokeniser_is_there("ja-mecab"):
+            continue
+        with pytest.raises(ZooError, match=told):
+            model.setup("fit")
+
+
+def tokeniser_is_there(name):
+    try:
+        return sacrebleu.BLEU(tokenize=name)
+    except (ImportError, RuntimeError):
+        return None
 
 
 @pytest.mark.parametrize(("reverse", "places"), [(False, [2, 0]), (True, [1, 1])])

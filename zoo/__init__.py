@@ -9,8 +9,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from zoo.looking.attention import Attention
 from zoo.pipelines import pipeline
 from zoo.registry import create_model, list_models, model_card
+from zoo.release import push_to_hf_hub
 
-__all__ = ["Attention", "__version__", "create_model", "list_models", "model_card", "pipeline"]
+__all__ = ["Attention", "__version__", "create_model", "list_models", "model_card", "pipeline", "push_to_hf_hub"]
 
 
 def __getattr__(name: str) -> str:

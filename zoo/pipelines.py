@@ -1,7 +1,9 @@
 """From raw inputs (a sentence, a picture) to a result and where the model looked."""
 
+import inspect
+import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import UnknownName, ZooError, check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.looking.pictures import PictureError, black_ground, fit, read_picture
 
@@ -44,6 +46,36 @@ class Result:
 
     attention: Attention
 
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Result.__repr__  # which a dataclass leaves alone where it is there
+
+    def __repr__(self) -> str:
+        """One line: the answer, and of long lists how long they are."""
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in self.plain().items())
+        return f"{type(self).__name__}({shown})"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: where the model looked."""
+        try:
+            figure, data = self.plot(), io.BytesIO()
+        except ValueError:  # a record that cannot be drawn
+            return None
+        figure.savefig(data, format="png")
+        return data.getvalue()
+
+    def top(self, count: int = 5) -> dict[str, float]:
+        """The most probable classes with their probabilities, the best first.
+
+        Raises:
+            InputError: an answer without classes.
+        """
+        check_whole(1, top=count)
+        found = vars(self).get("probabilities")
+        if found is None:
+            raise InputError(f"top is of models that tell classes apart, and this answer is {type(self).__name__}")
+        named = found if isinstance(found, Mapping) else {str(i): p for i, p in enumerate(found)}
+        return dict(sorted(named.items(), key=lambda entry: -entry[1])[:count])
+
     def plain(self) -> dict[str, Any]:
         """The answer without the attention record, as plain values for JSON."""
         return {name: value for name, value in vars(self).items() if name != "attention"}
@@ -53,15 +85,17 @@ class Result:
         """The answer as the title of its plot."""
         return None
 
-    def plot(self, path: str | Path | None = None, lines: bool = False) -> "Figure":
+    def plot(self, path: str | Path | None = None, lines: bool = False, truth: Any = None) -> "Figure":
         """Draws where the model looked, into a file in the format of its ending where a path is given.
 
         Args:
+            truth: the right answer, to stand beside the model's.
             lines: of weights over words: lines between the words, a colour for each head, and not matrices.
         """
         from zoo.looking.plots import plot  # matplotlib takes a second to import
 
-        return plot(self.attention, path, title=self.title, lines=lines)
+        title = self.title if truth is None else f"truth {truth}, answer {self.title}"
+        return plot(self.attention, path, title=title, lines=lines)
 
 
 class Pipeline:
@@ -104,12 +138,45 @@ class Pipeline:
 
     @torch.no_grad()
     def _answer(self, batch: list[Any], **options: Any) -> list[Result]:
-        return self.answer(batch, **{**self.config.get("options", {}), **options})
+        check_options(type(self), options)
+        try:
+            return self.answer(batch, **{**self.config.get("options", {}), **options})
+        except ZooError as error:
+            if type(error) is not ZooError:
+                raise
+            raise InputError(str(error)) from None  # of an option
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
+
+    def to(self, device: str | torch.device) -> "Pipeline":
+        """Moves the network to a device, as in ``"cuda"``; returns the pipeline.
+
+        Raises:
+            ZooError: there is no such device here; one sentence.
+        """
+        try:
+            self.network.to(torch.device(device))
+        except (RuntimeError, AssertionError, TypeError):
+            known = "expected cpu, cuda or another that torch names"
+            raise ZooError(f"device is {device!r}, which this machine or this torch does not have; {known}") from None
+        return self
+
+    def __repr__(self) -> str:
+        """One line: the model, what it does, what it was measured at, and the options with their values."""
+        from zoo.registry import measured  # which imports the room of the weights
+
+        config, found = self.config, measured(self.folder) if self.folder else {}
+        number = next((f", {name} {value:g}" for name, value in found.items()), "")
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{config.get('slug')}.{config.get('row')}: {self.task}{number}; options {options or 'none'}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What :meth:`answer` can be told, and what holds where it is not."""
+        return known_options(type(self)) | self.config.get("options", {})
 
     def unpack(self, raw: Any) -> list[Any] | None:
         """The inputs of a batch; None for a single input."""
@@ -201,11 +268,27 @@ def _name(raw: Any, index: int, count: int) -> str:
     return "the picture" if count == 1 else f"picture {index}"
 
 
-def pipeline(name: str | Path) -> Pipeline:
+def known_options(pipe: type[Pipeline]) -> dict[str, Any]:
+    """The options of a pipeline's answer, with their defaults."""
+    parameters = list(inspect.signature(pipe.answer).parameters.values())[2:]  # without self and the batch
+    return {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
+
+
+def check_options(pipe: type[Pipeline], options: Mapping[str, Any]) -> None:
+    """Raises UnknownName for an option that the pipeline does not have, with the nearest that it has."""
+    known = known_options(pipe)
+    for key in options:
+        if key not in known:
+            near = suggest(key, known) or f"; it has {', '.join(known) or 'none'}"
+            raise UnknownName(f"{pipe.__name__} has no option {key!r}{near}")
+
+
+def pipeline(name: str | Path, device: str | torch.device | None = None) -> Pipeline:
     """The pipeline of a released model.
 
     Args:
         name: ``slug.row``, a folder, or ``hf-hub:user/name``.
+        device: where the network computes, as in ``"cuda"``; None for the processor.
 
     Raises:
         UnknownName, WeightsError: one sentence.
@@ -215,4 +298,27 @@ def pipeline(name: str | Path) -> Pipeline:
     folder = registry.released(name)
     config = release.read_config(folder)
     room = registry.room(config["slug"])
-    return room.PIPELINE.of(config["network"])(release.load(folder, room.NETWORK), config, folder)
+    kind = room.PIPELINE.of(config["network"])
+    network = release.load(folder, room.NETWORK)
+    try:
+        check_options(kind, config.get("options", {}))
+        for key, value in config["preprocess"].items():
+            if key in SIZES:
+                check_whole(1, 10_000, **{key: value})
+        made = kind(network, config, folder)
+    except release.WeightsError:
+        raise
+    except (ZooError, KeyError, TypeError, AttributeError) as error:  # of a config.json that was edited
+        reason = f"lacks {error}" if isinstance(error, KeyError) else error
+        raise release.WeightsError(f"{folder / release.CONFIG}: {reason}") from None
+    return made if device is None else made.to(device)
+
+
+SIZES = ("size", "digit", "max_length")  # of preprocess: numbers of pixels or tokens
+
+
+def _short(value: Any) -> str:
+    """A value in few letters."""
+    if isinstance(value, Mapping | list | tuple) and len(value) > 3:
+        return f"<{len(value)} of them>"
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)

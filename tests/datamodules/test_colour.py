@@ -101,8 +101,9 @@ def test_a_number_is_cut_out_with_a_margin():
     assert svhn.cut(Image.fromarray(picture), (-5, -5, 200, 200)).shape == (64, 64, 3), "no more than the picture"
 
 
-def write_svhn(folder, numbers: list[list[tuple[int, int, int, int]]]) -> None:
+def write_svhn(folder, numbers: list[list[tuple[int, int, int, int]]], labels: list[list[int]] | None = None) -> None:
     """A folder in the first format: pictures, and digitStruct.mat, a MATLAB file of version 7.3 (which is HDF5)."""
+    labels = labels or [[1 + (i + j) % 10 for j in range(len(number))] for i, number in enumerate(numbers)]
     h5py = pytest.importorskip("h5py")
     folder.mkdir(parents=True)
     with h5py.File(folder / svhn.BOXES, "w") as file:
@@ -113,7 +114,8 @@ def write_svhn(folder, numbers: list[list[tuple[int, int, int, int]]]) -> None:
             text = np.array([[ord(letter)] for letter in f"{i}.png"], np.uint16)
             names.append(file.create_dataset(f"#refs#/name{i}", data=text).ref)
             box = file.create_group(f"#refs#/box{i}")
-            for key, values in zip(("left", "top", "width", "height"), zip(*number, strict=True), strict=True):
+            columns = [*zip(*number, strict=True), labels[i - 1]]
+            for key, values in zip(("left", "top", "width", "height", "label"), columns, strict=True):
                 if len(values) == 1:  # one digit: the number itself; several: references to numbers
                     box.create_dataset(key, data=[[float(values[0])]])
                 else:

@@ -25,5 +25,5 @@ from datamodules.translation import Translation
 )
 def test_a_count_below_one_is_named(module, wrong):
     ((name, count),) = wrong.items()
-    with pytest.raises(DataError, match=f"^{name} is {count}; expected at least 1$"):
+    with pytest.raises(DataError, match=f"^{name} is {count}; expected a whole number, at least 1$"):
         module(**wrong)

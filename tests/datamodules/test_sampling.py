@@ -76,7 +76,7 @@ def test_joint_training_batches_of_several_processes_are_those_of_one(size, batc
         assert {len(part) for part in parts} == {batch_size}
 
 
-@pytest.mark.parametrize("size", [1, 7, 9, 10])
+@pytest.mark.parametrize("size", [3, 7, 9, 10])
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_processes_together_test_each_sample_exactly_once(size, world):
     ranks = [batches(size, 2, shuffle=False, rank=rank, world=world) for rank in range(world)]

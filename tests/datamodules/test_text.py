@@ -126,6 +126,8 @@ def test_what_is_wrong_with_a_folder_is_told(reviews, tmp_path):
     (reviews / "test" / "pos" / "0_7.txt").write_bytes(b"caf\xe9")
     with pytest.raises(DataError, match=r"0_7\.txt: not UTF-8"):
         read_folder(reviews, "test")
+    (reviews / "test" / "pos" / "0_7.txt").write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9")
+    assert "café" in read_folder(reviews, "test").texts  # without the byte-order mark
     for path in (reviews / "test").glob("*/*.txt"):
         path.unlink()
     with pytest.raises(DataError, match="there are no texts for test"):
@@ -258,6 +260,8 @@ def test_what_is_wrong_with_a_file_of_characters_is_told(tmp_path):
         windows(f"{tmp_path}/nowhere").text("train")
     with pytest.raises(DataError, match="text: has 400 bytes, expected 100000000"):
         windows(path, size=100_000_000).text("train")
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbf" + b"text" * 100)  # a byte-order mark
+    assert windows(f"{tmp_path}/marked", size=403).text("train") == b"text" * 90
     (tmp_path / "text.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"text\.zip: truncated or altered"):
         windows(f"{tmp_path}/text.zip").text("train")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import ZooError
-from zoo.nn.multihead import MultiHeadAttention
+from zoo.nn.multihead import MultiHeadAttention, dot_product
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 DIM, HEADS = 12, 3
@@ -150,3 +150,16 @@ def test_heads_that_cannot_share_are_refused():
         MultiHeadAttention(12, 5)
     attend = MultiHeadAttention(12, 5, key_dim=3, value_dim=4)
     assert attend(torch.ones(1, 2, 12), torch.ones(1, 3, 12))[0].shape == (1, 2, 12)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_half_precision_does_not_overflow_in_the_product(need_weights):
+    """q keys^T is 90,000, more than fp16 has, and 90,000 / sqrt(64) is not."""
+    q, keys = torch.full((1, 1, 2, 64), 37.5), torch.full((1, 1, 3, 64), 37.5)
+    keys[:, :, 1] = 37.25
+    values = torch.arange(3.0).view(1, 1, 3, 1)
+    how = {"mask": None, "causal": False, "need_weights": need_weights, "scale": 64**-0.5}
+    expected, _ = dot_product(q, keys, values, **how)
+    found, weights = dot_product(q.half(), keys.half(), values.half(), **how)
+    torch.testing.assert_close(found.float(), expected, atol=2e-3, rtol=0)
+    assert found.isfinite().all() and (weights is None or weights.isfinite().all())

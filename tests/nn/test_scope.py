@@ -270,8 +270,8 @@ def test_weights_are_float32_under_autocast(scope):
         ({"score": "dott"}, r"score is 'dott', not one of additive.*did you mean dot"),
         ({"scope": "local"}, r"scope is 'local', not one of global.*did you mean local_"),
         ({"score": "dot"}, "dot needs inputs of the query's size 3 or a multiple of it, not 4; try general"),
-        ({"scope": "local_p", "window": 0}, "attention.window is 0; local_p needs 1 or more"),
-        ({"scope": "local_m", "window": -1}, "attention.window is -1; it cannot be negative"),
+        ({"scope": "local_p", "window": 0}, "attention.window is 0; expected a whole number, at least 1"),
+        ({"scope": "local_m", "window": -1}, "attention.window is -1; expected a whole number, at least 0"),
     ],
 )
 def test_a_wrong_choice_is_named(options, sentence):

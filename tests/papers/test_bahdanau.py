@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import dropped
 from zoo.models.bahdanau.network import GatedUnit, RNNsearch, scan
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "maxout": 4}
 ADDITIVE = {"score": "additive", "scope": "global"}
+QUICK = {"bahdanau": {"embedding": 8, "hidden": 8, "maxout": 8}}  # see tests/small.py
+LOCAL = {"score": "additive", "scope": "local_p", "window": 1}
+OPTIONS = {"bahdanau": {"reverse": {"attention": LOCAL}}}  # see tests/test_options.py
 
 
 def network(seed=0, **arguments) -> RNNsearch:
@@ -175,6 +179,14 @@ def test_the_last_word_changes_only_the_backward_half_of_the_first_annotation():
     a, b = (net.encode(s, s != 0).annotations[0, 0] for s in (source, changed))
     torch.testing.assert_close(a[:6], b[:6])
     assert (a[6:] != b[6:]).all()
+
+
+@pytest.mark.parametrize(("attention", "annotations"), [(ADDITIVE, (2, 7, 12)), (None, (2, 1, 6))])
+def test_dropout_is_on_embeddings_annotations_and_the_readout(attention, annotations):
+    net = network(attention=attention, dropout=0.5)
+    source, target = sentences([7, 7], 11), sentences([5, 5], 13, seed=1)
+    places = dropped(net, source, source != 0, target)
+    assert places == {(2, 7, 5): 1, annotations: 1, (2, 5, 5): 1, (2, 5, 4): 1}
 
 
 def test_size_of_the_published_model():

@@ -24,6 +24,14 @@ from zoo.pipelines import InputError
 from zoo.training import running
 
 TINY = {"size": 6, "num_steps": 3, "hidden": 7, "latent": 3, "read": 2, "write": 3}
+QUICK = {  # see tests/small.py
+    "draw": {"num_steps": 2, "hidden": 8, "latent": 3, "importance_samples": 2},
+    "draw_classifier": {"num_steps": 2, "hidden": 8},
+}
+OPTIONS = {  # see tests/test_options.py
+    "draw": {"num_classes": "a generator has none"},
+    "draw_classifier": {"latent": "a classifier draws nothing", "write": "a classifier only reads"},
+}
 KINDS = {"both": {}, "read": {"write": None}, "write": {"read": None}, "none": {"read": None, "write": None}}
 
 

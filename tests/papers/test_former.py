@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.conftest import dropped
 from zoo.errors import UnknownName, ZooError
 from zoo.models.former.baselines import NGrams, bag_of_words, majority
 from zoo.models.former.letters import letters
@@ -20,6 +21,11 @@ from zoo.training.metrics import BitsPerSymbol
 
 relaxed = settings(deadline=None, max_examples=30, derandomize=True)
 SMALL = {"vocabulary": 11, "dim": 8, "depth": 2, "longest": 9}
+TINY = {"dim": 8, "depth": 2}
+QUICK = {"former": TINY, "former_generator": TINY}  # see tests/small.py
+OPTIONS = {  # see tests/test_options.py
+    "former_generator": {"num_classes": "a generator has none", "pooling": "a generator says something at every place"}
+}
 KINDS = [
     {"kind": "plain"},
     {"kind": "narrow", "heads": 2},
@@ -238,6 +244,12 @@ def test_overfits_one_batch(kind, num_classes):
         loss = nn.functional.cross_entropy(made(text).flatten(0, -2), target)
         optimizer.zero_grad(), loss.backward(), optimizer.step()
     assert loss < 0.3
+
+
+@pytest.mark.parametrize("make", [network, classifier])
+def test_dropout_is_on_embeddings_and_after_each_layer_norm(make):
+    net = make(dropout=0.5)
+    assert dropped(net, symbols(3, 7)) == {(3, 7, 8): 1 + 2 * 2}
 
 
 def test_starts_as_in_the_source():

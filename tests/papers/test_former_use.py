@@ -209,12 +209,12 @@ def test_writing_is_repeatable_and_does_not_depend_on_the_others(write):
 
 def test_what_cannot_be_written_is_told(write):
     for options, message in (
-        ({"length": 0}, "length is 0; expected a whole number from 1"),
+        ({"length": 0}, "length is 0; expected a whole number, from 1"),
         ({"count": 1.5}, r"count is 1\.5; expected a whole number"),
         ({"temperature": 0}, "temperature is 0; expected a number above 0"),
         ({"temperature": float("nan")}, "temperature is nan; expected a number above 0"),
-        ({"seed": "x"}, "seed is 'x'; expected a whole number from 0"),
-        ({"top_k": 0}, "top_k is 0; expected a whole number from 1, or null"),
+        ({"seed": "x"}, "seed is 'x'; expected a whole number, at least 0"),
+        ({"top_k": 0}, "top_k is 0; expected a whole number, at least 1"),
         ({"block": 2}, "block is 2; the network has the blocks 0 to 1"),
     ):
         with pytest.raises(InputError, match=message):

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import dropped
 from zoo.models.luong.network import LSTM, StackedLSTM
+from zoo.nn.kernels import Dropout
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidden": 6, "layers": 2}
 GENERAL = {"score": "general", "scope": "global"}
 LOCAL = {"score": "general", "scope": "local_p", "window": 2}
+QUICK = {"luong": {"embedding": 8, "hidden": 8, "layers": 2}}  # see tests/small.py
+OPTIONS = {"luong": {"reverse": {"attention": {**LOCAL, "window": 1}}}}  # see tests/test_options.py
 ATTENTIONS = [None, GENERAL, {"score": "dot", "scope": "local_m", "window": 1}, LOCAL]
 
 
@@ -143,6 +147,18 @@ def test_what_was_said_is_fed_in():
     torch.testing.assert_close(changed[:, 0], logits[:, 0])  # nothing is fed in at first
     assert ((changed - logits).abs().amax(-1)[0, 1:] > 1e-4).all()
     assert before.shape == (24, 11)
+
+
+def test_dropout_is_on_the_input_of_each_layer_and_the_attentional_state():
+    """With feeding a step at a time, what is fed in included; without, a sentence at a time."""
+    source, target = sentences([7, 7], 11), sentences([4, 4], 13, seed=1)
+    encoder, output = {(2, 7, 5): 1, (2, 7, 6): 1}, {(2, 4, 6): 1}
+    fed = dropped(network(dropout=0.5, output_dropout=0.5), source, source != 0, target)
+    assert fed == {**encoder, (2, 5 + 6): 4, (2, 6): 4, **output}
+    alone = dropped(network(dropout=0.5, output_dropout=0.5, input_feeding=False), source, source != 0, target)
+    assert alone == {**encoder, (2, 4, 5): 1, (2, 4, 6): 1 + 1}
+    rates = [module.p for module in network(dropout=0.1, output_dropout=0.7).modules() if isinstance(module, Dropout)]
+    assert sorted(rates) == [0.1, 0.7]
 
 
 def test_starts_as_published_and_has_no_bias():

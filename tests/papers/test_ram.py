@@ -19,6 +19,19 @@ from zoo.models.ram.network import RAM, GlimpseNetwork, LSTMCore
 from zoo.nn.random import normal, uniform
 
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16}
+QUICK = {  # see tests/small.py
+    "ram": {"num_glimpses": 3, "hidden": 16, "test_starts": 2},
+    "ram_baseline": {"hidden": 16},
+    "ram_catch": {"hidden": 16, "size": 8},
+}
+OPTIONS = {  # see tests/test_options.py
+    "ram_baseline": {"channels": "the baselines take one"},
+    "ram_catch": {
+        "num_glimpses": "one for each frame",
+        "channels": "the screen has one",
+        "num_classes": "there are three actions",
+    },
+}
 
 
 def make(seed: int = 0, **arguments) -> LitRAM:
@@ -100,6 +113,12 @@ def test_forward_is_the_papers_equations(glimpses, scales, channels, height, wid
         for name, values in slow.items():
             ours = getattr(rollout, name)[i].detach().numpy()
             np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_the_core_starts_at_the_identity():
+    """So that at first the last state keeps what the early glimpses saw; only this matrix does."""
+    core = RAM(hidden=16).core
+    assert torch.equal(core.recurrent.weight, torch.eye(16)) and not torch.equal(core.input.weight, torch.eye(16))
 
 
 def test_lstm_core_is_that_of_torch():
@@ -274,7 +293,7 @@ def test_the_expected_reward_is_the_mean_over_sampled_classes():
     first, second = constant - 0.5, constant - 2.0
     assert terms["baseline"] == pytest.approx((0.5**2 + 0.25**2 + 0.3**2 + 0.2**2) / 4)  # rewards 3/4 and 1/5
     assert terms["policy"] == pytest.approx(-(0.5 * first - 0.3 * second) / 2)
-    with pytest.raises(ValueError, match="'correct' or 'expected'"):
+    with pytest.raises(ValueError, match="not one of correct, expected"):
         make(reward="sure")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from datamodules.translation import Translation
-from tests.conftest import ROOT
+from tests.conftest import ROOT, dropped
 from zoo.errors import UnknownName, ZooError
 from zoo.looking.attention import Attention
 from zoo.models.transformer import LitTransformer
@@ -25,6 +25,15 @@ KINDS = {
     "untied": {"tied": False, "target_vocabulary": 17, "attention_bias": True},
     "d_k": {"key_dim": 3, "value_dim": 5},
 }
+TINY = {"layers": 1, "d_model": 8, "d_ff": 8, "heads": 2, "extra": 5}
+QUICK = {"transformer": TINY, "transformer_parser": TINY}  # see tests/small.py
+BESIDE = {
+    "source_vocabulary": {"tied": False},
+    "target_vocabulary": {"tied": False},
+    "longest": {"positions": "learned"},
+    "reverse": "the order of the source is the data's; positions tell it",
+}
+OPTIONS = {"transformer": BESIDE, "transformer_parser": BESIDE}  # see tests/test_options.py
 
 
 def network(kind: str = "published", **arguments) -> Transformer:
@@ -188,6 +197,27 @@ def test_self_attention_is_that_of_torchs_layers(kind):
             _, expected = attend(seen, seen, seen, average_attn_weights=False, **hidden)
             torch.testing.assert_close(weights[:, 2 * i : 2 * i + 2], expected)
             z = layer(z, source != 0)[0] if stack is net.encoder else layer(z, memory.source[i], memory.mask)[0]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_starts_with_embeddings_of_length_one(tied):
+    """N(0, 1 / d_model), so that times sqrt(d_model) each number is as large as a position's; padding is zero."""
+    torch.manual_seed(0)
+    net = Transformer(400, 400, layers=1, d_model=64, d_ff=8, heads=2, tied=tied)
+    for table in {net.source, net.target}:
+        assert table.weight[1:].std().item() == pytest.approx(64**-0.5, rel=0.02) and not table.weight[0].any()
+    assert (net.out.weight is net.source.weight) == tied
+    bound = math.sqrt(6 / (64 + 8))  # Xavier's, of the matrices
+    assert 0.9 * bound < net.encoder[0].feed.W_1.weight.abs().max() <= bound
+    assert not any(parameter.any() for name, parameter in net.named_parameters() if name.endswith("bias"))
+
+
+def test_dropout_is_where_the_paper_has_it():
+    """On the sums of embeddings and positions of both stacks, and on the output of every sub-layer (section 5.4)."""
+    net = network(dropout=0.5)
+    source, target = sentences([6, 6]), sentences([4, 4], seed=1)
+    places = dropped(net, source, source != 0, target)
+    assert places == {(2, 6, 8): 1 + 2 * 2, (2, 4, 8): 1 + 2 * 3}
 
 
 @pytest.mark.parametrize("kind", KINDS)

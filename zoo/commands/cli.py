@@ -1,48 +1,77 @@
 """The commands, as `python scripts/train.py` in a checkout or `zoo-train` where the package is installed."""
 
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import hydra
-import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zoo.errors import in_one_sentence, suggest
-from zoo.training.folders import register
+from zoo.commands.arguments import (
+    PATHS,
+    benchmark_overrides,
+    check_runs,
+    evaluation_overrides,
+    literal,
+    options_added,
+    spelled,
+)
+from zoo.commands.helping import usage
+from zoo.errors import EXTRAS, in_one_sentence, suggest
+from zoo.training.folders import output_folder, register
 from zoo.training.memory import keep_freed_memory
+from zoo.training.starting import remember
+from zoo.training.tables import tell_unfinished
 
+UNASKED = (  # advice of Lightning's that a run of this zoo cannot use: it makes batches on the device
+    "The '.*dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "Checkpoint directory .* exists and is not empty",
+    "Trainer already configured with model summary callbacks",
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+)
 register()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="train")
 def _train(cfg: DictConfig) -> float | None:
-    from zoo.training import running
+    from zoo.training import checking, running
 
-    with in_one_sentence():
+    with in_one_sentence(ends=not goes_on(cfg)):
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
+        tell_where(cfg)
+        quiet(cfg)
         return running.train(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="evaluate")
 def _evaluate(cfg: DictConfig) -> None:
     from zoo.commands import evaluating
+    from zoo.training import checking
 
     with in_one_sentence():
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
+        quiet(cfg)
         evaluating.evaluate(cfg)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="benchmark")
 def _benchmark(cfg: DictConfig) -> None:
-    from zoo.training import benchmarking
+    from zoo.training import benchmarking, checking
 
     with in_one_sentence():
+        checking.check_config(cfg, HydraConfig.get().overrides.task)
         benchmarking.run(cfg)
 
 
@@ -60,49 +89,75 @@ def train() -> None:
 
 def evaluate() -> None:
     """Recomputes a row's test metrics: name=<slug>.<row> or ckpt=<path> [key=value ...]."""
-    sys.argv[1:] = evaluation_overrides(sys.argv[1:])
-    _run(_evaluate, "evaluate")
+    _run(_evaluate, "evaluate", evaluation_overrides)
 
 
 def benchmark() -> None:
     """Measures the speed of a row's training step: experiment=<slug>/<row> [key=value ...]."""
-    _run(_benchmark, "benchmark")
+    _run(_benchmark, "benchmark", benchmark_overrides)
 
 
 def predict() -> None:
     """Answers to raw inputs: name=<slug>.<row> input=<path> [output=<path>]."""
-    from zoo.commands.predicting import literal
-
-    sys.argv[1:] = literal(sys.argv[1:])
-    _run(_predict, "predict")
+    _run(_predict, "predict", options_added)
 
 
-def evaluation_overrides(arguments: list[str]) -> list[str]:
-    """Adds the row that a name stands for, or the overrides that the run of a checkpoint was trained with."""
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if "experiment" in given:
-        return arguments
-    if "name" in given:
-        return [f"experiment={given['name'].replace('.', '/', 1)}", *arguments]
-    if "ckpt" in given:
-        stored = Path(given["ckpt"]).resolve().parents[1] / ".hydra" / "overrides.yaml"
-        if not stored.exists():
-            sys.exit(f"{stored}: not there; say which row the checkpoint is of with experiment=<slug>/<row>")
-        overrides = yaml.safe_load(stored.read_text())
-        return [o for o in overrides if o.split("=")[0] not in ("resume", "runs", "logger", "debug")] + arguments
-    sys.exit("say what to evaluate: name=<slug>.<row> or ckpt=<path>")
+def goes_on(cfg: DictConfig) -> bool:
+    """Whether this is a job of a sweep that goes on without those that fail, so that an error must reach Hydra."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN and "failures" in cfg
 
 
-def _run(main: Callable[[], None], config: str) -> None:
-    """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message."""
+def tell_where(cfg: DictConfig) -> None:
+    """Says where a run writes, and whether resume=auto found one to go on with."""
+    if cfg.resume != "auto" or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    folder = output_folder()
+    if (folder / "checkpoints" / "last.ckpt").exists():
+        print(f"{folder}: goes on where it stopped", file=sys.stderr)
+    else:
+        print(f"{folder}: starts anew, since no unfinished run of this command has a checkpoint", file=sys.stderr)
+
+
+def quiet(cfg: DictConfig) -> None:
+    """Leaves out what Lightning says of itself, the bar that would fill a file, and a W&B that is switched off."""
+    if os.environ.get("WANDB_MODE") == "disabled" and "wandb" in (cfg.logger or {}).get("_target_", ""):
+        cfg.logger = None
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+    for message in UNASKED:
+        warnings.filterwarnings("ignore", message=message)
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        cfg.trainer.enable_progress_bar = False
+
+
+def _run(main: Callable[[], None], config: str, prepare: Callable[[list[str]], list[str]] = list) -> None:
+    """Runs a Hydra command; where Hydra refuses an override, names the nearest right ones after its message.
+
+    Args:
+        prepare: what the command does to its arguments first.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage(config, sys.argv[1:]))
+        return
     keep_freed_memory()
+    remember()
+    with in_one_sentence():
+        if config != "predict":  # which leaves no run
+            check_runs(sys.argv[1:])
+        sys.argv[1:] = literal(prepare(spelled(sys.argv[1:])), PATHS[config])
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("ended by Ctrl-C; the same command with resume=auto goes on with a training")
     except SystemExit as stop:
         hints = nearest(sys.argv[1:], config) if stop.code else []
         if hints:
             print(*hints, sep="\n", file=sys.stderr)
         raise
+    finally:
+        tell_unfinished()
 
 
 def nearest(arguments: list[str], config: str) -> list[str]:
@@ -119,13 +174,16 @@ def nearest(arguments: list[str], config: str) -> list[str]:
         for override in overrides:
             if override.is_add() or override.is_delete():
                 continue
-            known = options(loader, override.key_or_group)
+            key = override.key_or_group
+            known = options(loader, key)
             if not known:
                 keys.append(override.key_or_group)
             elif not isinstance(name := override.value(), str):
                 continue
             elif name in known:
                 right.append(override.input_line)
+            elif package := next((each for each in EXTRAS if each in name and key.startswith("hydra/")), None):
+                hints.append(f"{key}={name} needs an extra: pip install -e '.[{EXTRAS[package]}]' in the checkout")
             else:
                 hints.append(f"there is no {override.key_or_group} {name!r}{suggest(name, known)}")
         try:

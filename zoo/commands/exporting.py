@@ -1,5 +1,6 @@
 """A released network as a file for other programs: torch.export (.pt2) or ONNX, checked against the network itself."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, suggest
+from zoo.errors import UnknownName, ZooError, in_one_sentence, suggest
 from zoo.pipelines import pipeline
 
 TOLERANCE = 1e-4  # largest difference from the network, absolute
@@ -100,9 +101,10 @@ def _write_onnx(
 ) -> None:
     try:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ExportError(f"ONNX needs the package {error.name}: pip install 'attention-zoo[export]'") from None
+        raise ExportError(f"ONNX needs the package {error.name}: pip install -e '.[export]' in the checkout") from None
     axes = {"inputs": {name: {0: "batch"} if i == 0 else None for i, name in enumerate(inputs)}}  # one names all
     torch.onnx.export(
         program,
@@ -116,26 +118,12 @@ def _write_onnx(
 
 
 def _run_onnx(path: Path, inputs: dict[str, Tensor]) -> list[Any]:
-    arrays = {name: value.numpy(force=True) for name, value in inputs.items()}
-    try:
-        from onnxruntime import InferenceSession
-    except ImportError:
-        return _reference(path).run(None, arrays)
-    return InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, arrays)
+    from onnxruntime import InferenceSession, SessionOptions
 
-
-def _reference(path: Path) -> Any:
-    """ONNX's own evaluator, slow and in NumPy."""
-    from onnx.reference import ReferenceEvaluator
-    from onnx.reference.op_run import OpRun
-
-    class GatherElements(OpRun):
-        """The evaluator's own goes through numpy.choose, which takes an axis of at most 64."""
-
-        def _run(self, data, indices, axis=0):
-            return (np.take_along_axis(data, indices, axis),)
-
-    return ReferenceEvaluator(str(path), new_ops=[GatherElements])
+    options = SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # its own default takes every core
+    session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {name: value.numpy(force=True) for name, value in inputs.items()})
 
 
 FORMATS: dict[str, tuple[str, Callable, Callable]] = {
@@ -156,3 +144,26 @@ def parse(arguments: list[str]) -> dict[str, str]:
     if "name" not in given:
         raise ZooError("say what to export: name=<slug>.<row> or name=<folder>")
     return given
+
+
+HELP = """\
+Writes a released network as a file for other programs, which takes batches of any size.
+
+  python scripts/export.py name=<slug>.<row> | name=<folder> [format=torch|onnx] [output=<path>]
+
+  python scripts/export.py name=ram.mnist28_7                               ram.mnist28_7.pt2, of torch.export
+  python scripts/export.py name=ram.mnist28_7 format=onnx                   needs the extra: pip install -e '.[export]'
+  python scripts/export.py name=bahdanau.debian_de_en output=network.pt2
+
+The file is kept only if its outputs are those of the network.
+"""
+
+
+def main() -> None:
+    """The export command."""
+    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
+        print(HELP, end="")
+        return
+    with in_one_sentence():
+        path, worst = export(**parse(sys.argv[1:]))
+        print(f"{path}: outputs differ from the network's by at most {worst:.2g}")

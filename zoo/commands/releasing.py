@@ -1,14 +1,15 @@
 """From the checkpoint of a run to the released weights of a row."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from zoo import registry
 from zoo.release import LIMIT, TOKENIZER, WeightsError, construct, parameters, save
+from zoo.training.reading import CheckpointError, read_checkpoint
 
 
 def release_checkpoint(
@@ -32,7 +33,7 @@ def release_checkpoint(
         folder: to write; None for that of the row, ``zoo/models/<slug>/weights/<row>``.
         network: constructor arguments that the hyperparameters lack.
         preprocess: replaces what the run's config says.
-        fields: see :func:`zoo.release.save`.
+        fields: see :func:`zoo.release.save`; the languages of a translator and the paper of a room are found.
 
     Raises:
         WeightsError, UnknownName: one sentence.
@@ -41,13 +42,10 @@ def release_checkpoint(
     room = registry.room(slug)
     path = Path(ckpt)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        hyperparameters, state = stored["hyper_parameters"], stored["state_dict"]
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such checkpoint") from None
-    except Exception as error:  # a broken file raises whatever the reader runs into
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{path}: truncated, altered or not a Lightning checkpoint ({reason})") from None
+        stored = read_checkpoint(path)
+    except CheckpointError as error:
+        raise WeightsError(str(error)) from None
+    hyperparameters, state = stored["hyper_parameters"], stored["state_dict"]
     known = parameters(room.NETWORK) or {}
     # defaults are written out too, so that a later change of them does not change what was released
     config = {key: parameter.default for key, parameter in known.items() if parameter.default is not parameter.empty}
@@ -59,13 +57,15 @@ def release_checkpoint(
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path}: not the weights of {room.NETWORK.__name__} ({reason})") from None
     pipeline = room.PIPELINE.of(config)
+    preprocess = _preprocess(path, pipeline) if preprocess is None else preprocess
+    fields = {"languages": _languages(preprocess), "paper": _paper(slug)} | fields
     options = {key: hyperparameters[key] for key in parameters(pipeline.answer) or () if key in hyperparameters}
     written = save(
         model,
         folder or registry.weights_folder(slug, row),
         name=name,
         config=config,
-        preprocess=_preprocess(path, pipeline) if preprocess is None else preprocess,
+        preprocess=preprocess,
         options=options,
         title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
         task=pipeline.task,
@@ -79,6 +79,17 @@ def release_checkpoint(
             f"{written}: {size / 2**20:.1f} MiB, expected at most {LIMIT / 2**20:.0f}; try dtype bfloat16"
         )
     return written
+
+
+def _languages(preprocess: dict[str, Any]) -> list[str]:
+    """Those of a translator; other texts say theirs with the argument."""
+    return [preprocess[side] for side in ("source", "target") if side in preprocess]
+
+
+def _paper(slug: str) -> str | None:
+    """The first number on arXiv in the README of a room, which is that of its paper."""
+    found = re.search(r"arXiv (\d{4}\.\d{4,5})", registry.model_card(slug))
+    return found and found[1]
 
 
 def _preprocess(ckpt: Path, pipeline: type) -> dict[str, Any]:

@@ -11,6 +11,7 @@ SHAPES = {  # the axes of each tensor
     "images": ("batch", "channels", "height", "width"),
     "views": ("batch", "steps", "windows * channels", "size", "size"),
     "frames": ("batch", "steps", "channels", "height", "width"),
+    "lattices": ("batch", "steps", "rows", "columns", "2"),
 }
 
 
@@ -36,6 +37,8 @@ class Attention:
             finest window first.
         frames: (batch, steps, channels, height, width) in [0, 1], what a model that paints had painted after each step;
             boxes are in pixels of these.
+        lattices: (batch, steps, rows, columns, 2), of a model that reads an image along a bent lattice: the place of
+            each of its points as (x, y), in pixels as boxes are; a step's box holds its lattice.
         layers: of how many layers the heads are, those of the first layer first.
 
     Raises:
@@ -50,6 +53,7 @@ class Attention:
     outputs: list[list[str]] = field(default_factory=list)
     views: Tensor | None = None
     frames: Tensor | None = None
+    lattices: Tensor | None = None
     layers: int = 1
 
     def __post_init__(self) -> None:
@@ -75,9 +79,17 @@ class Attention:
         self._check_names("outputs", self._sizes()[0])
         self._check_names("inputs", self._sizes()[1])
         self._check_views()
-        if self.frames is not None and (self.boxes is None or self.frames.shape[1] != self.boxes.shape[1]):
-            steps = 0 if self.boxes is None else self.boxes.shape[1]
-            raise ValueError(f"frames is of {self.frames.shape[1]} steps and boxes of {steps}")
+        for name in ("frames", "lattices"):
+            value, steps = getattr(self, name), 0 if self.boxes is None else self.boxes.shape[1]
+            if value is not None and value.shape[1] != steps:
+                raise ValueError(f"{name} is of {value.shape[1]} steps and boxes of {steps}")
+        if self.lattices is not None and self.lattices.shape[-1] != 2:
+            raise ValueError(f"lattices hold {self.lattices.shape[-1]} numbers for a point, expected (x, y)")
+
+    def __repr__(self) -> str:
+        """One line: the shapes of what it holds."""
+        held = {name: value for name in SHAPES if (value := getattr(self, name)) is not None}
+        return f"Attention({', '.join(f'{name} {tuple(value.shape)}' for name, value in held.items())})"
 
     def _sizes(self) -> tuple[int, int]:
         """Number of outputs or steps and of inputs, with those that are not valid; without weights no inputs."""
@@ -129,7 +141,7 @@ class Attention:
         inputs = len(cut["inputs"][0]) if self.inputs else None
         if self.weights is not None:
             cut["weights"] = cut["weights"][:, :, :outputs, :inputs]
-        cut |= {name: cut[name][:, :outputs] for name in ("boxes", "views", "frames") if name in cut}
+        cut |= {name: cut[name][:, :outputs] for name in ("boxes", "views", "frames", "lattices") if name in cut}
         return replace(self, **cut)
 
     def valid(self) -> tuple[Tensor, Tensor]:

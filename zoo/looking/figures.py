@@ -32,7 +32,7 @@ class Figures(Callback):
         if every_n_epochs < 1 or count < 1:
             raise ValueError(f"every_n_epochs is {every_n_epochs} and count is {count}; both are at least 1")
         self.every_n_epochs, self.count = every_n_epochs, count
-        self.undrawn: tuple[str, Attention] | None = None
+        self.undrawn: tuple[str, Attention, list[str]] | None = None
         self.warned = False
 
     def on_validation_batch_end(
@@ -76,7 +76,8 @@ class Figures(Callback):
         with isolate_rng():
             try:
                 with torch.no_grad(), trainer.precision_plugin.forward_context():
-                    self.undrawn = (name, pl_module.record(first(batch, self.count)))
+                    some = first(batch, self.count)
+                    self.undrawn = (name, pl_module.record(some), pl_module.titles(some))
             except NotImplementedError:
                 pass
             except Exception as error:
@@ -86,16 +87,17 @@ class Figures(Callback):
         undrawn, self.undrawn = self.undrawn, None
         if undrawn is None or not trainer.is_global_zero:
             return
-        name, attention = undrawn
+        name, attention, titles = undrawn
         tag = "test" if name == "test" else "val"
         folder = Path(trainer.default_root_dir) / "figures"
         with isolate_rng():
             try:
                 from zoo.looking.plots import plot  # matplotlib takes a second to import
 
+                folder.mkdir(parents=True, exist_ok=True)
                 for index in range(min(self.count, len(attention))):
                     path = folder / f"{name}_{index}.png"
-                    figure = plot(attention, path, index)
+                    figure = plot(attention, path, index, titles[index] if titles else None)
                     for logger in trainer.loggers:
                         self._log(logger, f"attention/{tag}_{index}", path, figure, trainer.global_step)
             except Exception as error:

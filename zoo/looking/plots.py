@@ -1,7 +1,9 @@
 """Draws a sample of an attention record: an alignment matrix, a glimpse path, a painting, or maps over an image."""
 
+import io
 import math
 import os
+import unicodedata
 from pathlib import Path
 
 import matplotlib
@@ -25,7 +27,17 @@ MOST = 13.0  # inches that a figure is at most wide or high
 FAINTEST = 0.05  # weights below are not drawn as lines
 PATH = "#56B4E9"  # sky blue of Okabe and Ito's colours for all kinds of colour vision
 VISIBLE = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥"})
+MARKED = 9  # points of the words at panels
 OUTLINE = [withStroke(linewidth=2.5, foreground="black", alpha=0.7)]  # lines show on white ink as on a black ground
+
+
+class Shown(Figure):
+    """A figure that a notebook shows where a cell ends with it, whatever backend is chosen."""
+
+    def _repr_png_(self) -> bytes:
+        data = io.BytesIO()
+        self.savefig(data, format="png")
+        return data.getvalue()
 
 
 def plot(
@@ -49,6 +61,8 @@ def plot(
     kind = heat_maps if attention.grid else alignment_matrix
     if attention.boxes is not None:
         kind = glimpse_path if attention.frames is None else painting
+        if attention.lattices is not None:
+            kind = bent_lattice
     if lines and kind is not alignment_matrix:
         raise ValueError("lines are drawn between names, and this record is of an image")
     figure = (head_lines if lines else kind)(attention, index, title)
@@ -60,9 +74,12 @@ def plot(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Writes a figure beside its file and renames; makes the folder."""
+    """Writes a figure beside its file and renames; the folder must be there.
+
+    Raises:
+        OSError, ValueError: there is no such folder, or the ending is of no known format.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
         figure.savefig(partial, format=path.suffix[1:] or "png")
@@ -72,11 +89,15 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def alignment_matrix(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
-    """Inputs on x, outputs on y; black is 0, white is 1. One panel for each head, a row for each of several layers."""
+    """Inputs on x, outputs on y; black is 0, white the largest weight, which the scale beside it shows.
+
+    One panel for each head, a row for each of several layers.
+    """
     one = attention[index]
     weights = _array(one.weights)[0]  # (heads, outputs, inputs)
     heads, outputs, inputs = weights.shape
     inputs, outputs = _names(one.inputs, inputs), _names(one.outputs, outputs)
+    axis_names = _axis_names(one)
     columns = heads // one.layers if one.layers > 1 else math.ceil(math.sqrt(heads))
     rows = math.ceil(heads / columns)
     cell = min(0.32, MOST / max(columns * len(inputs), 1), MOST / max(rows * len(outputs), 1))
@@ -86,13 +107,15 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
     bar = 0.9  # inches for the scale
     width = columns * max(cell * len(inputs), 0.8) + wide + 0.25 * columns + bar
     height = rows * (max(cell * len(outputs), 0.8) + 0.3) + high + (0.3 if title else 0)
-    figure = _figure(width, height, title)
+    figure = _figure(width + 0.3, height + 0.3, title)
     axes = figure.subplots(rows, columns, squeeze=False)
+    colours = ScalarMappable(Normalize(0, _largest(weights)), "gray")
+    panel = max(cell * len(inputs), 0.8)
     for head, ax in enumerate(axes.flat):
         if head >= heads or not weights[head].size:
             ax.set_axis_off()
             continue
-        ax.imshow(weights[head], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.imshow(weights[head], cmap=colours.cmap, norm=colours.norm, interpolation="nearest")
         ax.set_xticks(np.arange(len(inputs) + 1) - 0.5, minor=True)
         ax.set_yticks(np.arange(len(outputs) + 1) - 0.5, minor=True)
         if every == 1:
@@ -105,20 +128,24 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
         if heads > 1:
             layer, within = divmod(head, heads // one.layers)
             where = f"layer {layer + 1}, " if one.layers > 1 else ""
-            ax.set_xlabel(f"{where}head {within + 1}", fontsize=9)
-    _scale(figure, ScalarMappable(Normalize(0, 1), "gray"), axes)
+            name = f"{where}head {within + 1}"
+            ax.set_xlabel(name, fontsize=_fitting(panel, name))
+    figure.supxlabel(axis_names[0], fontsize=10), figure.supylabel(axis_names[1], fontsize=10)
+    _scale(figure, colours, axes)
     return figure
 
 
 def head_lines(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
     """Lines from each output (left) to the inputs (right), a colour for each head, as strong as the weight.
 
-    A panel for each layer; after figures 3 to 5 of Vaswani et al. 2017.
+    The strongest line is of the largest weight, which is told below. A panel for each layer; after figures 3 to 5 of
+    Vaswani et al. 2017.
     """
     one = attention[index]
     weights = _array(one.weights)[0]  # (heads, outputs, inputs)
     layers = weights.reshape(one.layers, -1, *weights.shape[1:])
     sides = [_names(names, size) for names, size in zip((one.outputs, one.inputs), weights.shape[1:], strict=True)]
+    most_weight = _largest(weights)
     longest, most = max(map(len, sides)), max((len(name) for side in sides for name in side), default=1)
     wide = most * 0.08
     colours = matplotlib.colormaps["tab10" if layers.shape[1] <= 10 else "tab20"].colors
@@ -128,9 +155,9 @@ def head_lines(attention: Attention, index: int = 0, title: str | None = None) -
     axes = figure.subplots(1, one.layers, squeeze=False)[0]
     for layer, (ax, heads) in enumerate(zip(axes, layers, strict=True)):
         for head, (matrix, shift) in enumerate(zip(heads, shifts, strict=True)):
-            rows, columns = np.nonzero(matrix > FAINTEST)
+            rows, columns = np.nonzero(matrix > FAINTEST * most_weight)
             ends = [((0, row + shift), (1, column + shift)) for row, column in zip(rows, columns, strict=True)]
-            alpha = matrix[rows, columns].clip(0, 1)
+            alpha = (matrix[rows, columns] / most_weight).clip(0, 1)
             ax.add_collection(LineCollection(ends, colors=colours[head % len(colours)], alpha=alpha, linewidths=1.5))
         for x, names, align in ((-0.04, sides[0], "right"), (1.04, sides[1], "left")):
             for place, name in enumerate(names):
@@ -139,15 +166,22 @@ def head_lines(attention: Attention, index: int = 0, title: str | None = None) -
         ax.set_axis_off()
         if one.layers > 1:
             ax.set_title(f"layer {layer + 1}", fontsize=9)
+    inputs, outputs = _axis_names(one)
+    told = f"{outputs} on the left, {inputs} on the right; the strongest line is {most_weight:.2g}"
     if layers.shape[1] > 1:
         keys = [Line2D([], [], color=colours[head % len(colours)]) for head in range(layers.shape[1])]
         names = [f"head {head + 1}" for head in range(len(keys))]
-        figure.legend(keys, names, loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+        where = {"loc": "outside lower center", "ncols": 8, "fontsize": 8, "title_fontsize": 8}
+        figure.legend(keys, names, title=told, frameon=False, **where)
+    else:
+        figure.supxlabel(told, fontsize=8)
     return figure
 
 
 def glimpse_path(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
     """The image with the path (filled circle at the start, open circle at the end) and the windows of each step.
+
+    All pictures of one size of image and window are of one scale.
 
     Beside it what was seen at each step, one row for each window; the colour of a step is that of its windows.
     """
@@ -173,10 +207,44 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
             for spine in ax.spines.values():
                 spine.set(color=colours[step], linewidth=2)
             if window == 0:
-                ax.set_title(names[step], fontsize=9, parse_math=False)
+                ax.set_title(names[step], fontsize=_fitting(cell, *names), parse_math=False)
             if column == 0:
                 ax.set_ylabel(f"{boxes[0, window, 2] - boxes[0, window, 0]:.3g} px", fontsize=9)
     return figure
+
+
+def bent_lattice(attention: Attention, index: int = 0, title: str | None = None) -> Figure:
+    """The image with the lattice of each step drawn on it, its border thick, and beside it what was read along it."""
+    one = attention[index]
+    image, lattices = _image(one), _array(one.lattices)[0]  # (steps, rows, columns, 2)
+    steps = len(lattices)
+    views = None if one.views is None else _array(one.views)[0]
+    names, side = _names(one.outputs, steps), 3.2
+    columns = 1 if views is None else 2
+    figure = _figure(side * columns, side * steps + (0.4 if title else 0), title)
+    axes = figure.subplots(steps, columns, squeeze=False)
+    for step, (row, lattice) in enumerate(zip(axes, lattices, strict=True)):
+        _show(row[0], image)
+        row[0].set_facecolor("0.25")  # what is outside the image
+        _draw_lattice(row[0], lattice, image.shape[:0:-1])
+        if views is not None:
+            _show(row[1], views[step])
+        if steps > 1:
+            row[0].set_ylabel(names[step], fontsize=9, parse_math=False)
+    return figure
+
+
+def _draw_lattice(ax: Axes, lattice: np.ndarray, size: tuple[int, ...], lines: int = 8) -> None:
+    """About so many lines of a lattice (rows, columns, 2) each way, in view as far as twice the image's size (x, y)."""
+    for points in (lattice, lattice.swapaxes(0, 1)):
+        shown = np.unique(np.linspace(0, len(points) - 1, min(lines, len(points))).round().astype(int))
+        ax.add_collection(LineCollection(list(points[shown]), colors=PATH, linewidths=0.7, alpha=0.9))
+        edges = [points[0], points[-1]]
+        ax.add_collection(LineCollection(edges, colors="red", linewidths=1.6))
+    size = np.array(size)
+    low = np.minimum(lattice.min((0, 1)), 0).clip(-size / 2) - 0.5
+    high = np.maximum(lattice.max((0, 1)), size).clip(max=1.5 * size) + 0.5
+    ax.set_xlim(low[0], high[0]), ax.set_ylim(high[1], low[1])
 
 
 def painting(attention: Attention, index: int | None = 0, title: str | None = None) -> Figure:
@@ -234,7 +302,7 @@ def heat_maps(attention: Attention, index: int = 0, title: str | None = None) ->
             ax.set_title(f"head {head + 1}" if heads > 1 else "", fontsize=9)
             continue
         if head == 0:
-            ax.set_title(names[output], fontsize=9, parse_math=False)
+            ax.set_title(names[output], fontsize=_fitting(cell, *names), parse_math=False)
         extent = (0, image.shape[2], image.shape[1], 0)
         share = (smooth[head, output] / most).clip(0, 1)
         ax.imshow(
@@ -245,10 +313,27 @@ def heat_maps(attention: Attention, index: int = 0, title: str | None = None) ->
 
 
 def _figure(width: float, height: float, title: str | None) -> Figure:
-    figure = Figure(figsize=(max(width, 2), max(height, 1.5)), dpi=150, layout="compressed")
+    figure = Shown(figsize=(max(width, 2), max(height, 1.5)), dpi=150, layout="compressed")
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
+
+
+def _fitting(width: float, *names: str) -> float:
+    """Points of a font in which the longest of the names is no wider than its panel, in inches."""
+    return min(MARKED, max(4.0, width * 72 / (0.62 * max(map(len, names), default=1))))
+
+
+def _largest(weights: np.ndarray) -> float:
+    """The largest weight, which is drawn brightest."""
+    most = float(weights.max(initial=0))
+    return most if math.isfinite(most) and most > 0 else 1.0
+
+
+def _axis_names(one: Attention) -> tuple[str, str]:
+    """What the inputs and the outputs of weights over names are."""
+    itself = bool(one.inputs) and one.inputs == one.outputs
+    return ("what is looked at", "what looks") if itself else ("source", "target")
 
 
 def _scale(figure: Figure, shown: ScalarMappable, axes: np.ndarray) -> None:
@@ -264,16 +349,27 @@ def _draw_path(ax: Axes, image: np.ndarray, boxes: np.ndarray, colours: np.ndarr
         for window, (left, top, right, bottom) in enumerate(step):
             style = {"linewidth": 1.6} if window == 0 else {"linewidth": 0.8, "alpha": 0.75}
             ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color=colour, **style))
-    # the image and all finest windows are in view, the wider ones are cut off
-    low = np.minimum(boxes[:, 0, :2].min(0, initial=0), 0) - 0.5
-    high = np.maximum(boxes[:, 0, 2:].max(0, initial=0), image.shape[:0:-1]) + 0.5
+    # the image and all finest windows are in view, the wider ones are cut off; a window at any place of the image fits
+    half = (boxes[:, 0, 2:] - boxes[:, 0, :2]).max(0, initial=0) / 2
+    low = np.minimum(boxes[:, 0, :2].min(0, initial=0), -half) - 0.5
+    high = np.maximum(boxes[:, 0, 2:].max(0, initial=0), image.shape[:0:-1] + half) + 0.5
     ax.set_xlim(low[0], high[0]), ax.set_ylim(high[1], low[1])
     centres = (boxes[:, 0, :2] + boxes[:, 0, 2:]) / 2  # (steps, 2)
     ax.plot(*centres.T, color=PATH, linewidth=1.6, path_effects=OUTLINE)
-    for centre, face in ((centres[:1], PATH), (centres[-1:], "none")):
+    for name, centre, face in (("start", centres[:1], PATH), ("end", centres[-1:], "none")):
         ax.plot(
             *centre.T, "o", markersize=8, color=PATH, markerfacecolor=face, markeredgewidth=1.8, path_effects=OUTLINE
         )
+        for x, y in centre:
+            side = 1 if x < sum(ax.get_xlim()) / 2 else -1  # towards the middle, where there is room
+            ax.annotate(
+                *(name, (x, y), (7 * side, 7)),
+                textcoords="offset points",
+                ha="left" if side > 0 else "right",
+                color="white",
+                fontsize=MARKED,
+                path_effects=OUTLINE,
+            )
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:
@@ -304,7 +400,7 @@ def _names(names: list[list[str]], size: int) -> list[str]:
     The mark at the end of a word, of vocabularies of sub-words, is left out.
     """
     row = names[0] if names else [str(i + 1) for i in range(size)]
-    names = [name.removesuffix("</w>").translate(VISIBLE) for name in row]
+    names = [_left_to_right(name.removesuffix("</w>").translate(VISIBLE)) for name in row]
     return [name if len(name) <= 20 else name[:19] + "…" for name in names]
 
 
@@ -312,3 +408,9 @@ def _labels(names: list[str], every: int, shown: bool) -> tuple[list[int], list[
     """Ticks and their labels, for every so many-th name."""
     ticks = list(range(0, len(names), every)) if shown else []
     return ticks, [names[i] for i in ticks]
+
+
+def _left_to_right(name: str) -> str:
+    """A word of letters that are read from the right, as Hebrew ones, in the order in which they are drawn."""
+    letters = [unicodedata.bidirectional(letter) for letter in name if letter.isalpha()]
+    return name[::-1] if letters and set(letters) == {"R"} else name

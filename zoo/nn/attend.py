@@ -43,8 +43,12 @@ class Attend(nn.Module):
         window: int = 10,
         reverse: bool = False,
         renormalise: bool = False,
+        **others: Any,
     ):
         super().__init__()
+        if others:
+            known = [key for key in signature(Attend).parameters if key != "others"]
+            raise UnknownName(f"attention has no {', '.join(others)}{suggest(next(iter(others)), known)}")
         sizes = {"query_dim": query_dim, "memory_dim": memory_dim}
         self.score = make("score", SCORES, score, **sizes, hidden=hidden, max_length=max_length, bias=bias)
         self.scope = make("scope", SCOPES, scope, **sizes, window=window, reverse=reverse, renormalise=renormalise)

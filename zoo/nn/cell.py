@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from zoo.nn.kernels import tanh_
+from zoo.nn.kernels import only_once, quick, tanh_
 
 aten = torch.ops.aten
 
@@ -19,7 +18,7 @@ def lstm_cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         gates: (batch, 4 * hidden), the products and biases: input, forget, output, candidate.
         c: (batch, hidden).
     """
-    if not torch.compiler.is_compiling():
+    if quick():
         return Cell.apply(gates, c)
     hidden = c.shape[-1]
     i, f, o = gates[:, : 3 * hidden].sigmoid().chunk(3, -1)
@@ -40,7 +39,7 @@ class Cell(Function):
         return o * squashed, new
 
     @staticmethod
-    @once_differentiable
+    @only_once
     def backward(ctx: Any, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor]:
         c, i, f, o, g, squashed = ctx.saved_tensors
         d_c = d_c + aten.tanh_backward(d_h * o, squashed)

@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from zoo.nn.kernels import tanh, tanh_
+from zoo.nn.kernels import only_once, tanh, tanh_
 from zoo.nn.shared import Linear, Share
 
 aten = torch.ops.aten
@@ -34,9 +33,9 @@ class GatedUnit(nn.Module):
             h: (batch, hidden).
             keep: (batch, 1) of 0 and 1; where it is 0 the state stays as it is.
         """
-        if self.gates.share and self.candidate.share:
-            shares = self.gates.share, self.candidate.share
-            return GatedStep.apply(x, h, keep, *(share.ticket for share in shares), *shares)
+        shares = self.gates.share, self.candidate.share
+        if all(shares):
+            return GatedStep.apply(x, h, keep, *(share.weight for share in shares), shares)
         hidden = h.shape[-1]
         z, r = (x[..., hidden:] + self.gates(h)).sigmoid().chunk(2, -1)
         candidate = tanh(x[..., :hidden] + self.candidate(r * h))
@@ -48,31 +47,30 @@ class GatedStep(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, h: Tensor, keep: Tensor | None, _g: Tensor, _c: Tensor, gates: Share, candidate: Share
+        ctx: Any, x: Tensor, h: Tensor, keep: Tensor | None, gates: Tensor, candidate: Tensor, shares: tuple[Share, ...]
     ) -> Tensor:
-        hidden, dtype = h.shape[-1], gates.weight.dtype
+        hidden, dtype = h.shape[-1], gates.dtype
         low = h.to(dtype)
-        z, r = (x[..., hidden:] + low @ gates.weight.mT).sigmoid_().chunk(2, -1)
+        z, r = (x[..., hidden:] + low @ gates.mT).sigmoid_().chunk(2, -1)
         reset = (r * h).to(dtype)
-        c = tanh_(x[..., :hidden] + reset @ candidate.weight.mT)
-        ctx.save_for_backward(h, low, z, r, reset, c)
-        ctx.keep, ctx.gates, ctx.candidate = keep, gates, candidate
+        c = tanh_(x[..., :hidden] + reset @ candidate.mT)
+        ctx.save_for_backward(gates, candidate, keep, h, low, z, r, reset, c)
+        ctx.shares = shares
         return h.lerp(c, z if keep is None else z * keep)
 
     @staticmethod
-    @once_differentiable
+    @only_once
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        h, low, z, r, reset, c = ctx.saved_tensors
-        kept = gradient if ctx.keep is None else gradient * ctx.keep
+        gates, candidate, keep, h, low, z, r, reset, c = ctx.saved_tensors
+        kept = gradient if keep is None else gradient * keep
         d_c = aten.tanh_backward(kept * z, c)
         d_z = aten.sigmoid_backward(kept * (c - h), z)
         d_c_low = d_c.to(low.dtype)
-        d_reset = d_c_low @ ctx.candidate.weight
+        d_reset = d_c_low @ candidate
         d_r = aten.sigmoid_backward(d_reset * h, r)
         d_x = torch.cat([d_c, d_z, d_r], -1)
         d_gates = d_x[..., h.shape[-1] :].to(low.dtype)
-        d_h = (gradient - kept * z).addcmul_(d_reset, r).add_(d_gates @ ctx.gates.weight)
-        ctx.gates.store.append((low.detach(), d_gates))
-        ctx.candidate.store.append((reset, d_c_low))
-        nothing = h.new_empty(0)
-        return d_x, d_h, None, nothing, nothing, None, None
+        d_h = (gradient - kept * z).addcmul_(d_reset, r).add_(d_gates @ gates)
+        for share, step in zip(ctx.shares, ((low, d_gates), (reset, d_c_low)), strict=True):
+            share.deposit(*step)
+        return d_x, d_h, None, None, None, None

@@ -1,20 +1,28 @@
 """The retina: a bandwidth-limited sensor that sees sharply where it looks and coarsely around it."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from zoo.nn.kernels import at_least_float32
+
+UNIT = 2.0**-30  # of a sum
 
 
 def integral_image(image: Tensor) -> Tensor:
     """Sums over all rectangles that start in the top-left corner, so that any box sum is four look-ups.
 
+    The sums are whole numbers, since of two that are large floats have lost the difference. Where one overflows, so
+    does its neighbour, and the difference is right.
+
     Args:
-        image: (batch, channels, height, width), any real type.
+        image: (batch, channels, height, width), any real type; the sum under a cell of the retina is below 2^33.
 
     Returns:
-        (batch, channels, height + 1, width + 1) in float32, the first row and column zero.
+        (batch, channels, height + 1, width + 1) int64 in units of :data:`UNIT`, the first row and column zero.
     """
-    sums = image.float().cumsum(-1).cumsum(-2)
-    return torch.nn.functional.pad(sums, (1, 0, 1, 0))
+    sums = (at_least_float32(image) / UNIT).round().long().cumsum(-1).cumsum(-2)
+    return F.pad(sums, (1, 0, 1, 0))
 
 
 def nearest_corner(location: Tensor, height: int, width: int) -> Tensor:
@@ -66,7 +74,7 @@ def retina(integral: Tensor, location: Tensor, size: int, scales: int) -> Tensor
     corners = integral.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1))
     corners = corners.view(batch, channels, scales, size + 1, size + 1).transpose(1, 2)
     boxes = corners.diff(dim=-1).diff(dim=-2)
-    cells = boxes / (widths.float() ** 2)[:, None, None, None]
+    cells = boxes.float() * UNIT / (widths.float() ** 2)[:, None, None, None]
     return cells.reshape(batch, scales * channels, size, size)
 
 
@@ -88,3 +96,17 @@ def patch(image: Tensor, location: Tensor, size: int) -> Tensor:
     index = y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None]
     seen = image.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, channels, -1))
     return seen.view(batch, channels, size, size) * inside[:, None]
+
+
+def pooled(image: Tensor, location: Tensor, size: int, scales: int) -> Tensor:
+    """What :func:`retina` sees, from the image itself: slower for wide patches, and gradients reach the image.
+
+    Args:
+        image: (batch, channels, height, width).
+        location, size, scales: see :func:`retina`.
+
+    Returns:
+        (batch, scales * channels, size, size) in the type of the image.
+    """
+    widths = [2**scale for scale in range(scales)]
+    return torch.cat([F.avg_pool2d(patch(image, location, size * width), width) for width in widths], 1)

@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor
 
+from zoo.nn.kernels import at_least_float32
+
 
 def gaussian_log_prob(sample: Tensor, mean: Tensor, sigma: float) -> Tensor:
     """log N(sample; mean, sigma^2 I) over the last axis.
@@ -49,5 +51,5 @@ def sample_categorical(logits: Tensor, noise: Tensor) -> Tensor:
     Returns:
         (batch,) int64.
     """
-    cumulative = logits.float().softmax(-1).cumsum(-1)
+    cumulative = at_least_float32(logits).softmax(-1).cumsum(-1)
     return (noise[:, None] > cumulative[:, :-1]).sum(-1)

@@ -1,23 +1,80 @@
 """Functions that torch computes slowly on a CPU, computed another way there; elsewhere they are torch's own."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from zoo.errors import check_share
+from zoo.errors import ZooError, check_share
 
 LEVELS = 2**16  # a mask is drawn as 16-bit numbers
 ROWS = 32  # logits of so many words stay in a CPU's cache
+
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextmanager
+def plain_autograd() -> Iterator[None]:
+    """Within it networks compute with torch's operations alone: slower, and their gradients can be differentiated."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def quick() -> bool:
+    """Whether gradients in closed form may stand for autograd's; torch.compile and torch.func want torch's own."""
+    return not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or _plain.get())
+
+
+class Refusal(Function):
+    """A gradient as it is, which knows no gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, history: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[None, None]:
+        raise ZooError(
+            "a gradient in closed form cannot be differentiated again; "
+            "call the network within zoo.nn.kernels.plain_autograd()"
+        )
+
+
+def only_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """For the backward pass of a function: who differentiates its gradients again is told so.
+
+    torch's own once_differentiable gives gradients without a history where those that come in have none, as below a
+    sum; a second derivative then lacks a part, in silence.
+    """
+
+    @wraps(backward)
+    def refusing(ctx: Any, *gradients: Tensor | None) -> Any:
+        with torch.no_grad():
+            found = backward(ctx, *gradients)
+        if not torch.is_grad_enabled():
+            return found
+        several = found if isinstance(found, tuple) else (found,)
+        return tuple(
+            each if each is None else Refusal.apply(each, each.new_zeros((), requires_grad=True)) for each in several
+        )
+
+    return refusing
 
 
 def lower(x: Tensor) -> Tensor:
     """x as autocast is going to cast it for a matrix product, so that several products share one copy."""
     device = x.device.type
-    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.to(torch.get_autocast_dtype(device)) if cast else x
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -47,7 +104,7 @@ class TanhInFloat32(Function):
 
 def tanh(x: Tensor) -> Tensor:
     """:func:`torch.tanh`."""
-    return TanhInFloat32.apply(x) if x.is_cpu and x.dtype == torch.bfloat16 else x.tanh()
+    return TanhInFloat32.apply(x) if x.is_cpu and x.dtype == torch.bfloat16 and quick() else x.tanh()
 
 
 class CrossEntropyByRows(Function):
@@ -55,11 +112,12 @@ class CrossEntropyByRows(Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, ignore_index: int, label_smoothing: float) -> Tensor:
-        gradient, total = torch.empty_like(logits), logits.new_zeros((), dtype=torch.float32)
-        counts = (labels != ignore_index).float()[:, None]
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        gradient, total = torch.empty_like(logits), logits.new_zeros((), dtype=dtype)
+        counts = (labels != ignore_index).to(dtype)[:, None]
         labels = (labels * (labels != ignore_index))[:, None]
         for x, g, label, count in zip(*(each.split(ROWS) for each in (logits, gradient, labels, counts)), strict=True):
-            x = x.float()
+            x = x.to(dtype)
             p = x.softmax(-1)
             # log sum exp x from the likeliest word, whose p cannot vanish: one exponential a logit instead of two
             normaliser = x.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
@@ -71,18 +129,18 @@ class CrossEntropyByRows(Function):
         return total
 
     @staticmethod
-    @once_differentiable
+    @only_once
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * outer, None, None, None
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int, label_smoothing: float = 0.0) -> Tensor:
-    """The sum of :func:`torch.nn.functional.cross_entropy` over the labels, in float32: (N, V) and (N,) -> ()."""
-    if logits.is_cpu and logits.requires_grad:
+    """The sum of :func:`torch.nn.functional.cross_entropy` over the labels: (N, V) and (N,) -> (), float32 at least."""
+    if logits.is_cpu and logits.requires_grad and quick():
         return CrossEntropyByRows.apply(logits, labels, ignore_index, label_smoothing)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": "sum"}
-    return F.cross_entropy(logits.float(), labels, **options)
+    return F.cross_entropy(at_least_float32(logits), labels, **options)
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from zoo.nn import fused
-from zoo.nn.kernels import tanh_
+from zoo.nn.kernels import only_once, quick, tanh_
 from zoo.nn.shared import Linear, Share, loop
 
 aten = torch.ops.aten
@@ -24,8 +23,9 @@ class LSTM(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """x: (..., 4 * hidden), already projected by `input`; h and c: (..., hidden). Returns the new h and c."""
-        if self.recurrent.share:
-            return LSTMStep.apply(x, h, c, self.recurrent.share.ticket, self.recurrent.share)
+        share = self.recurrent.share
+        if share:
+            return LSTMStep.apply(x, h, c, share.weight, share)
         gates, candidate = (x + self.recurrent(h)).to(c.dtype).split([3 * h.shape[-1], h.shape[-1]], -1)
         i, f, o = gates.sigmoid().chunk(3, -1)
         c = f * c + i * candidate.tanh()
@@ -36,7 +36,7 @@ class LSTM(nn.Module):
 
         Where there is padding, h and c are zero.
         """
-        if x.is_cuda:
+        if x.is_cuda and quick():
             return fused.lstm(x, h, c, self.input.weight, self.recurrent.weight, mask)
         hs = []
         keep = mask[..., None].to(c.dtype).unbind(1) if mask is not None else None
@@ -52,21 +52,21 @@ class LSTMStep(Function):
     """:class:`LSTM` in a :func:`zoo.nn.shared.loop`, with a third of the operations that autograd needs."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, _: Tensor, recurrent: Share) -> tuple[Tensor, Tensor]:
-        low = h.to(recurrent.weight.dtype)
-        gates = (x + low @ recurrent.weight.mT).to(c.dtype)
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, weight: Tensor, recurrent: Share) -> tuple[Tensor, Tensor]:
+        low = h.to(weight.dtype)
+        gates = (x + low @ weight.mT).to(c.dtype)
         ifo, g = gates.split([3 * c.shape[-1], c.shape[-1]], -1)
         (i, f, o), g = ifo.sigmoid_().chunk(3, -1), tanh_(g)
         new = (f * c).addcmul_(i, g)
         squashed = tanh_(new.clone())
-        ctx.save_for_backward(low, c, i, f, o, g, squashed)
+        ctx.save_for_backward(weight, low, c, i, f, o, g, squashed)
         ctx.recurrent = recurrent
         return o * squashed, new
 
     @staticmethod
-    @once_differentiable
+    @only_once
     def backward(ctx: Any, d_h: Tensor, d_c: Tensor) -> tuple[Tensor | None, ...]:
-        low, c, i, f, o, g, squashed = ctx.saved_tensors
+        weight, low, c, i, f, o, g, squashed = ctx.saved_tensors
         d_c = d_c + aten.tanh_backward(d_h * o, squashed)
         d_gates = torch.cat(
             [
@@ -78,5 +78,5 @@ class LSTMStep(Function):
             -1,
         )
         d_low = d_gates.to(low.dtype)
-        ctx.recurrent.store.append((low.detach().flatten(0, -2), d_low.flatten(0, -2)))
-        return d_gates, d_low @ ctx.recurrent.weight, d_c * f, low.new_empty(0), None
+        ctx.recurrent.deposit(low, d_low)
+        return d_gates, d_low @ weight, d_c * f, None, None

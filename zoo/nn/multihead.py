@@ -53,7 +53,7 @@ def dot_product(
         earlier = torch.ones(q.shape[-2], keys.shape[-2], dtype=torch.bool, device=q.device).tril()
         mask, causal = earlier if mask is None else mask & earlier, False
     if explicit:
-        energies = q @ keys.mT * scale  # (batch, heads, Q, S)
+        energies = (q * scale) @ keys.mT  # (batch, heads, Q, S); scaled first, since fp16 ends at 65504
         weights = masked_softmax(energies, mask if mask is not None else energies.new_ones((), dtype=torch.bool))
         return dropout(weights, p).to(values.dtype) @ values, weights if need_weights else None
     if mask is None:

@@ -13,7 +13,7 @@ one at place j < n has position n - 1 - j, and the end symbol n.
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import check_whole
 from zoo.nn.kernels import at_least_float32
 from zoo.nn.scores import vector
 
@@ -64,8 +64,7 @@ class LocalM(nn.Module):
 
     def __init__(self, window: int = 10, reverse: bool = False):
         super().__init__()
-        if window < 0:
-            raise ZooError(f"attention.window is {window}; it cannot be negative")
+        check_whole(0, **{"attention.window": window})
         self.window, self.reverse = window, reverse
 
     def positions(self, query: Tensor, mask: Tensor, step: int | Tensor) -> Tensor:
@@ -94,8 +93,7 @@ class LocalP(nn.Module):
 
     def __init__(self, query_dim: int, window: int = 10, reverse: bool = False, renormalise: bool = False):
         super().__init__()
-        if window < 1:
-            raise ZooError(f"attention.window is {window}; local_p needs 1 or more, as half of it is a deviation")
+        check_whole(1, **{"attention.window": window})  # half of it is a deviation
         self.window, self.reverse, self.renormalise = window, reverse, renormalise
         self.W_p = nn.Linear(query_dim, query_dim, bias=False)
         self.v_p = vector(query_dim)

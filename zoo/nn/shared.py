@@ -2,47 +2,66 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.autograd import Function, Variable
 
-from zoo.nn.kernels import lower
+from zoo.nn.kernels import lower, only_once, quick
+
+Pairs = list[tuple[Tensor, Tensor]]  # of each step: its input and the gradient of its output
 
 
 class Share(NamedTuple):
     """A matrix that the steps of a loop share; make it with :func:`share`."""
 
-    weight: Tensor  # (..., outputs, inputs), without history, as the products want it
-    ticket: Tensor  # an empty tensor; the gradient of the matrix is taken when all that took it have passed theirs on
-    store: list[tuple[Tensor, Tensor]]  # of each step: its input and the gradient of its output
+    weight: Tensor  # (..., outputs, inputs); its gradient is taken when all steps that took it have deposited theirs
+    store: dict[int, Pairs] | None  # of each backward pass that is under way; None: the gradient is autograd's
 
     def __call__(self, x: Tensor) -> Tensor:
         """x W^T: (..., rows, inputs) -> (..., rows, outputs)."""
-        return Multiply.apply(x.to(self.weight.dtype), self.ticket, self)
+        x = x.to(self.weight.dtype)
+        return x @ self.weight.mT if self.store is None else Multiply.apply(x, self.weight, self)
+
+    def deposit(self, x: Tensor, gradient: Tensor) -> None:
+        """Called in the backward pass of a step, with its input and the gradient of its output."""
+        running = torch._C._current_graph_task_id()
+        if running not in self.store:
+            self.store[running] = []
+            # one that ends without the gradient of the matrix, such as autograd.grad of an input, leaves nothing behind
+            Variable._execution_engine.queue_callback(partial(self.store.pop, running, None))
+        batch = self.weight.shape[:-2]
+        rows = x.shape[len(batch) : -1].numel()
+        self.store[running].append(tuple(each.reshape(*batch, rows, each.shape[-1]) for each in (x, gradient)))
 
 
 def share(weight: Tensor) -> Share:
     """Shares a matrix (..., outputs, inputs), which autocast may cast, in the steps that follow."""
-    weight, store = lower(weight), []
-    return Share(weight.detach(), Ticket.apply(weight, store), store)
+    weight = lower(weight)
+    if not (weight.requires_grad and torch.is_grad_enabled() and quick()):
+        return Share(weight, None)
+    store: dict[int, Pairs] = {}
+    return Share(Together.apply(weight, store), store)
 
 
-class Ticket(Function):
-    """Every step takes it, so that its backward pass comes after those of all steps."""
+class Together(Function):
+    """The matrix as every step takes it, so that its gradient comes after those of all steps."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, store: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, store: dict[int, Pairs]) -> Tensor:
+        ctx.set_materialize_grads(False)
         ctx.store = store
-        return weight.new_empty(0)
+        return weight.detach()  # the same memory, and the same count of changes in place
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
-        inputs, gradients = (torch.cat(each, -2) for each in zip(*ctx.store, strict=True))
-        ctx.store.clear()
+    @only_once
+    def backward(ctx: Any, _: None) -> tuple[Tensor | None, None]:
+        pairs = ctx.store.pop(torch._C._current_graph_task_id(), None)
+        if pairs is None:
+            return None, None
+        inputs, gradients = (torch.cat(each, -2) for each in zip(*pairs, strict=True))
         return gradients.mT @ inputs, None
 
 
@@ -50,17 +69,17 @@ class Multiply(Function):
     """A step's product."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ticket: Tensor, share: Share) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, share: Share) -> Tensor:
+        ctx.save_for_backward(x, weight)
         ctx.share = share
-        return x @ share.weight.mT
+        return x @ weight.mT
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        (x,), (weight, _, store) = ctx.saved_tensors, ctx.share
-        store.append(tuple(each.detach().flatten(0, -weight.ndim) for each in (x, gradient)))
-        return gradient @ weight if ctx.needs_input_grad[0] else None, gradient.new_empty(0), None
+    @only_once
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        ctx.share.deposit(x, gradient)
+        return gradient @ weight if ctx.needs_input_grad[0] else None, None, None
 
 
 class Linear(nn.Linear):
@@ -69,9 +88,10 @@ class Linear(nn.Linear):
     share: Share | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.share is None:
+        share = self.share
+        if share is None:
             return super().forward(x)
-        y = self.share(x)
+        y = share(x)
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
 
@@ -82,7 +102,7 @@ def loop(*modules: nn.Module | None) -> Iterator[None]:
     Autograd adds up gradients as large as the weights, one a step, which takes longer than the steps themselves.
     """
     layers = [layer for module in modules if module is not None for layer in module.modules() if type(layer) is Linear]
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if torch.is_grad_enabled() and quick():
         for layer in layers:
             if layer.weight.requires_grad:
                 layer.share = share(layer.weight)

@@ -1,11 +1,13 @@
 """Released models: folders in Hugging Face Hub layout, saved and loaded without pickle."""
 
+from zoo.release.cards import read_metrics
 from zoo.release.folder import (
     CARD,
     CONFIG,
     DTYPES,
     HUB,
     LIMIT,
+    LIMIT_ALL,
     SUMS,
     TOKENIZER,
     WEIGHTS,
@@ -19,6 +21,7 @@ from zoo.release.folder import (
     read_config,
     save,
 )
+from zoo.release.hub import push_to_hf_hub
 
 __all__ = [
     "CARD",
@@ -26,6 +29,7 @@ __all__ = [
     "DTYPES",
     "HUB",
     "LIMIT",
+    "LIMIT_ALL",
     "SUMS",
     "TOKENIZER",
     "WEIGHTS",
@@ -36,6 +40,8 @@ __all__ = [
     "load",
     "locate",
     "parameters",
+    "push_to_hf_hub",
     "read_config",
+    "read_metrics",
     "save",
 ]

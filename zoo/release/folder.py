@@ -31,6 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 TOKENIZER = "tokenizer"  # the folder of a run with the files of its vocabulary
 HUB = "hf-hub:"
 LIMIT = 16 * 2**20  # bytes of the folder of a row: it goes into the history of the project
+LIMIT_ALL = 160 * 2**20  # bytes of the folders of all rows
 
 
 class WeightsError(ZooError):
@@ -53,6 +54,11 @@ def save(
     data: str | None = None,
     note: str | None = None,
     license: str = "mit",
+    license_name: str | None = None,
+    license_link: str | None = None,
+    dataset: str | None = None,
+    languages: Iterable[str] = (),
+    paper: str | None = None,
 ) -> Path:
     """Writes a released model; a folder that is there already is replaced.
 
@@ -70,25 +76,48 @@ def save(
         data: name of the data set that they were measured on.
         note: a paragraph of the card: terms of the data, what to know.
         license: of the weights, as the Hub names it; "other" where the data's terms bind them, which the note says.
+        license_name: a short name for a license that is "other".
+        license_link: where its terms are.
+        dataset: the id of the data set on the Hub, ``owner/name``; None where it is not there.
+        languages: of the data, as two-letter codes.
+        paper: its number on arXiv.
 
     Returns:
         The folder.
+
+    Raises:
+        WeightsError, UnknownName, ZooError: one sentence, and what was in the folder stays.
     """
     if dtype not in DTYPES:
         raise UnknownName(f"there is no dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     slug, _, row = name.partition(".")
     folder = Path(folder)
+    described = {"format": FORMAT, "slug": slug, "row": row, "network": config, "preprocess": preprocess or {}}
+    described |= {"options": options} if options else {}
+    card = write_card(
+        name,
+        title,
+        task,
+        dict(metrics or {}),
+        data,
+        note,
+        described,
+        license,
+        license_name=license_name,
+        license_link=license_link,
+        dataset=dataset,
+        languages=languages,
+        paper=paper,
+    )
     tensors = {key: _cast(value, DTYPES[dtype], key) for key, value in _tensors(network).items()}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    described = {"format": FORMAT, "slug": slug, "row": row, "network": config, "preprocess": preprocess or {}}
-    described |= {"options": options} if options else {}
     (partial / CONFIG).write_text(json.dumps(described, indent=2) + "\n")
     (partial / WEIGHTS).write_bytes(format_safetensors(tensors))  # save_file would make it readable by its owner alone
     for file in map(Path, files):
         shutil.copyfile(file, partial / file.name)
-    (partial / CARD).write_text(write_card(name, title, task, dict(metrics or {}), data, note, described, license))
+    (partial / CARD).write_text(card)
     sums = [f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(partial.iterdir())]
     (partial / SUMS).write_text("".join(sums))
     shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +130,8 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
 
     Args:
         source: a folder, or ``hf-hub:user/name``, with ``@revision`` if need be.
-        arguments: constructor arguments that replace those of the config.
+        arguments: constructor arguments that replace those of the config; with another ``num_classes`` the layers that
+            depend on it are fresh, for fine-tuning.
 
     Raises:
         WeightsError: one sentence that names the file and what was expected.
@@ -109,8 +139,9 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
     folder = locate(source)
     network = build(folder, network_class, **arguments)
     path = folder / WEIGHTS
+    data = _read(path)
     try:
-        found = parse_safetensors(_read(path))
+        found = parse_safetensors(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: truncated or altered, not a safetensors file ({error})") from None
     expected = _tensors(network)
@@ -119,12 +150,20 @@ def load(source: str | Path, network_class: type[nn.Module], **arguments: Any) -
         raise WeightsError(f"{path}: lacks {_some(missing)}, which {name} expects")
     if unknown := sorted(found.keys() - expected.keys()):
         raise WeightsError(f"{path}: holds {_some(unknown)}, which {name} does not have")
+    default = parameters(network_class) or {}
+    classes = read_config(folder)["network"].get("num_classes", getattr(default.get("num_classes"), "default", None))
+    fresh = arguments.get("num_classes", classes) != classes
     for key, tensor in expected.items():
         if found[key].shape != tensor.shape:
+            if fresh and found[key].shape == (classes, *tensor.shape[1:]):
+                found[key] = tensor  # of the head, which had an output for each class
+                continue
             shapes = f"{tuple(found[key].shape)} and {name} expects {tuple(tensor.shape)}"
             raise WeightsError(f"{path}: {key} has the shape {shapes}")
         if found[key].is_floating_point() != tensor.is_floating_point():
             raise WeightsError(f"{path}: {key} holds {found[key].dtype} and {name} expects {tensor.dtype}")
+        if not found[key].isfinite().all():
+            raise WeightsError(f"{path}: {key} holds values that are not finite numbers")
     with torch.no_grad():
         for key, tensor in expected.items():
             tensor.copy_(found[key])
@@ -183,8 +222,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config of a released folder, after the checksums of its files."""
     _check_sums(folder)
     path = folder / CONFIG
+    data = _read(path)
     try:
-        config = json.loads(_read(path))
+        config = json.loads(data)
     except ValueError as error:
         raise WeightsError(f"{path}: truncated or altered, not JSON ({error})") from None
     kinds = {"format": int, "slug": str, "row": str, "network": dict, "preprocess": dict}
@@ -233,7 +273,7 @@ def _check_sums(folder: Path) -> None:
         return
     for line in _read(path).decode(errors="replace").splitlines():
         expected, _, name = line.partition("  ")
-        if not name:
+        if not name or "/" in name:
             raise WeightsError(f"{path}: truncated or altered, expected a SHA-256 and a file name on every line")
         found = _sha256(_read(folder / name))
         if found != expected:

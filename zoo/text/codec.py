@@ -1,9 +1,13 @@
 """Text and the numbers that a network reads and writes; the tokenizer travels with the weights."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer
+from tokenizers.normalizers import Normalizer, Replace
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -11,10 +15,27 @@ from zoo.release import WeightsError
 from zoo.text.search import BOS, EOS, PAD, UNK
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+# what shows nothing, as in datamodules.tokens, on the other side of the fence
+INVISIBLE = r"[\p{Default_Ignorable_Code_Point}\p{Cc}\x{FFF9}-\x{FFFB}&&\S]"
+
+
+def normaliser(steps: list[dict[str, Any]]) -> Normalizer:
+    """The steps of a tokenizer's file as one function."""
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": "<unk>"}
+    plain = {"version": "1.0", "normalizer": {"type": "Sequence", "normalizers": steps}, "model": model}
+    return Tokenizer.from_str(json.dumps(plain | {"added_tokens": []})).normalizer
+
+
+def visible(text: str) -> str:
+    """A text without what shows nothing; line ends, tabs and other white space stay."""
+    return Replace(Regex(INVISIBLE), "").normalize_str(text)
 
 
 class Text:
     """One language of a released model, with the ids pad 0, bos 1, eos 2, unk 3.
+
+    A line is normalised first, as in training, by what the tokenizer's file says; for instance what shows nothing is
+    taken out.
 
     Args:
         path: a file of the `tokenizers` library, source.json or target.json of a released folder.
@@ -25,13 +46,20 @@ class Text:
 
     def __init__(self, path: Path, language: str, moses: bool = False, reverse: bool = False):
         try:
-            self.tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            self.tokenizer, plain = Tokenizer.from_str(text), json.loads(text)
         except Exception as error:  # tokenizers raises plain Exception
             raise WeightsError(f"{path}: cannot be read as a tokenizer ({error})") from None
         if [self.tokenizer.token_to_id(symbol) for symbol in SPECIALS] != [PAD, BOS, EOS, UNK]:
             raise WeightsError(f"{path}: the special symbols are not {', '.join(SPECIALS)} from 0")
         self.tokenizer.encode_special_tokens = True  # a special symbol that stands in a line is text
         self.language, self.moses, self.reverse = language, moses, reverse
+        whole = plain.get("normalizer") or {"normalizers": []}
+        steps = whole.get("normalizers", [whole])
+        same = [step for step in steps if step["type"] != "Lowercase"]
+        self.clean, self.lowercases = normaliser(same), len(same) < len(steps)
+        self.of_words = plain["model"]["type"] == "WordLevel"
+        self.splits_at_spaces = (plain.get("pre_tokenizer") or {}).get("type") == "WhitespaceSplit"
 
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size()
@@ -43,7 +71,10 @@ class Text:
         return [one[::-1] for one in ids] if self.reverse else ids
 
     def words(self, line: str) -> list[str]:
-        """How each id of a line is written, in reading order; an unknown one as it stands (and the mark of an end)."""
+        """How each id of a line is written, in reading order; an unknown one as it stands (and the mark of an end).
+
+        What shows nothing is left out, capitals stay.
+        """
         (line,) = self._tokenised([line])
         found = self.tokenizer.encode(line, add_special_tokens=False)
         mark = getattr(self.tokenizer.model, "end_of_word_suffix", None) or ""
@@ -55,15 +86,30 @@ class Text:
         written = [unknown(*place) if i <= UNK else self.tokenizer.id_to_token(i) for i, place in parts]
         return written[::-1] if self.reverse else written
 
+    def unknown(self, line: str, ids: Sequence[int]) -> list[str]:
+        """What of a line, which became these ids, is unknown."""
+        if UNK not in ids:
+            return []
+        (line,) = self._tokenised([line])
+        found = self.tokenizer.encode(line, add_special_tokens=False)
+        places = [place for i, place in zip(found.ids, found.offsets, strict=True) if i <= UNK]
+        return [line[start:end] for start, end in places]
+
+    def knows_nothing(self, ids: Sequence[int]) -> bool:
+        """Whether nothing but unknown words and spaces became these ids."""
+        return UNK in ids and set(self.pieces(ids)) <= {"<unk>", "▁"}
+
     def _tokenised(self, lines: list[str]) -> list[str]:
+        lines = [self.clean.normalize_str(line) for line in lines]
         if not self.moses:
             return lines
-        from sacremoses import MosesTokenizer
+        from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
+        same = MosesPunctNormalizer(lang=self.language, norm_quote_commas=False, norm_numbers=False)
         moses = MosesTokenizer(lang=self.language)
-        return [moses.tokenize(line, escape=False, return_str=True) for line in lines]
+        return [moses.tokenize(same.normalize(line), escape=False, return_str=True) for line in lines]
 
-    def pieces(self, ids: list[int]) -> list[str]:
+    def pieces(self, ids: Sequence[int]) -> list[str]:
         """How each id is written."""
         return [self.tokenizer.id_to_token(i) for i in ids]
 

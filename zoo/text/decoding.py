@@ -47,6 +47,8 @@ from zoo.text.search import (
 
 __all__ = ["Hypothesis", "beam_search", "ensemble", "greedy", "sample"]
 
+COLDEST = 1e-30  # temperature; below it float32 has no quotient for every log-probability
+
 
 def greedy(step: Step, state: Any, memory: Any, max_length: int | Tensor, **options: Any) -> list[list[Hypothesis]]:
     """The most probable symbol in every step; options: min_length, banned, bos, eos as in :func:`sample`."""
@@ -88,7 +90,7 @@ def sample(
         words = None
         if top_k is not None and top_k < log_probs.shape[-1]:
             log_probs, words = log_probs.topk(top_k)
-        total = (log_probs / temperature).softmax(-1).cumsum(-1)
+        total = (log_probs / max(temperature, COLDEST)).softmax(-1).cumsum(-1)
         # the first sum that reaches u * (all): never a word of probability 0, whatever was rounded
         place = torch.searchsorted(total, noise[rows, :, t, None] * total[..., -1:])
         place = place.clamp_(max=total.shape[-1] - 1)  # NaN

@@ -1,11 +1,13 @@
 """Scores of translations: BLEU and chrF by sacreBLEU, BLEU by source length, and the error rate of alignments."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sacrebleu
 
-from zoo.errors import ZooError
+from zoo.errors import UnknownName, ZooError, suggest
 
 EDGES = (
     10,
@@ -18,35 +20,86 @@ EDGES = (
 Links = set[tuple[int, int]]  # (source, target) positions, from 0
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str], tokenised: bool = False) -> tuple[float, str]:
-    """Corpus BLEU in percent and sacreBLEU's signature; tokenised text is scored as it stands."""
-    metric = sacrebleu.BLEU(tokenize="none" if tokenised else "13a", force=tokenised)
-    score = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return score, metric.get_signature().format()
+LANGUAGES = {  # as sacreBLEU knows them
+    **dict.fromkeys(("zh", "zho", "chi", "cmn", "yue", "cn", "chinese"), "zh"),
+    **dict.fromkeys(("ja", "jpn", "jp", "japanese"), "ja"),
+    **dict.fromkeys(("ko", "kor", "kr", "korean"), "ko"),
+}
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+def tokeniser(language: str, given: str | None = None) -> str:
+    """The name of the tokeniser that sacreBLEU takes for a language (13a for most), unless one is given.
+
+    Args:
+        language: a code such as "de", "zh-TW" or "jpn", or the end of a file's name with one in it, as "tok.zh".
+
+    Raises:
+        ZooError: sacreBLEU has none of that name, or cannot load it; one sentence.
+    """
+    parts = re.split(r"[-_.]", language.lower())
+    code = next((LANGUAGES[part] for part in parts if part in LANGUAGES), language)
+    name = given or sacrebleu.BLEU._TOKENIZER_MAP.get(code, sacrebleu.BLEU.TOKENIZER_DEFAULT)
+    if name not in sacrebleu.BLEU.TOKENIZERS:
+        known = ", ".join(sacrebleu.BLEU.TOKENIZERS)
+        raise UnknownName(f"bleu is {name!r}, not one of {known}{suggest(name, sacrebleu.BLEU.TOKENIZERS)}")
+    try:
+        sacrebleu.BLEU(tokenize=name)
+    except Exception as error:  # no MeCab, or a vocabulary that cannot be downloaded
+        code = name.removesuffix("-mecab")
+        more = f"pip install 'sacrebleu[{code}]'" if code != name else "it wants sentencepiece, and a network at first"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ZooError(f"sacreBLEU cannot load {name} ({reason}); {more}, or data.bleu=char scores letters") from None
+    return name
+
+
+def bleu(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    tokeniser: str = "13a",
+    lowercase: bool = False,
+    normalisation: str | None = None,
+) -> tuple[float, str]:
+    """Corpus BLEU in percent and the signature with which it must be quoted.
+
+    Where no translation has four words, as in a corpus of short targets, the shorter n-grams are counted alone
+    (eff:yes): otherwise what is all right would score 0. Elsewhere eff:no and eff:yes are one number.
+
+    Args:
+        tokeniser: one of sacreBLEU's; "none" scores words with spaces between as they stand.
+        lowercase: whether capitals are the same as small letters (case:lc).
+        normalisation: what was done to both sides before; the signature ends in it.
+    """
+    metric = sacrebleu.BLEU(tokenize=tokeniser, lowercase=lowercase, force=tokeniser == "none", effective_order=True)
+    found, signature = metric.corpus_score(list(hypotheses), [list(references)]), metric.get_signature()
+    signature.info["eff"] = "no" if found.totals[-1] else "yes"
+    return found.score, signature.format() + (f"|norm:{normalisation}" if normalisation else "")
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
     """Corpus chrF2 in percent."""
-    return sacrebleu.CHRF().corpus_score(list(hypotheses), [list(references)]).score
+    return sacrebleu.CHRF(lowercase=lowercase).corpus_score(list(hypotheses), [list(references)]).score
 
 
 def bleu_by_length(
     hypotheses: Sequence[str],
     references: Sequence[str],
     sources: Sequence[str],
-    tokenised: bool = False,
     edges: Sequence[int] = EDGES,
+    **how: Any,
 ) -> dict[str, tuple[float, int]]:
     """BLEU and number of sentences for each bin of source length in words, as in ``{"11-20": (34.1, 250)}``.
 
     A bin without sentences is left out.
+
+    Args:
+        how: of :func:`bleu`.
     """
     scores = {}
     lower = 1
     for upper in (*edges, None):
         chosen = [i for i, s in enumerate(sources) if lower <= len(s.split()) <= (upper or len(s.split()))]
         if chosen:
-            score, _ = bleu([hypotheses[i] for i in chosen], [references[i] for i in chosen], tokenised)
+            score, _ = bleu([hypotheses[i] for i in chosen], [references[i] for i in chosen], **how)
             scores[f"{lower}-{upper}" if upper else f"{lower}+"] = (score, len(chosen))
         lower = (upper or 0) + 1
     return scores
@@ -76,7 +129,7 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
         ZooError: no such file, or a line that is of neither form.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ZooError(f"{path}: cannot be read as gold alignments ({error})") from None
     blocks = any(line.startswith("SENT:") for line in lines)

@@ -1,19 +1,20 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import OFTEN, check_flag, check_whole
 from zoo.looking.attention import Attention
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.codec import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.text.decoding import Hypothesis, beam_search
+from zoo.text.forms import Forms, tell
 from zoo.text.unknown import replace_unknown
 
 LONGEST = 500  # tokens of a sentence
@@ -29,12 +30,16 @@ class Translated(Result):
         tokens: as the network wrote them, without the end symbol.
         log_probability: of the tokens and the end symbol.
         others: the texts of the next best translations.
+        unknown: the characters or words of the source that the vocabulary lacks.
+        warnings: in what else the source differs from the sentences that the network was trained on, a clause each.
     """
 
     text: str
     tokens: list[str]
     log_probability: float
     others: list[str]
+    unknown: list[str]
+    warnings: list[str]
 
     @property
     def alignment(self) -> Tensor:
@@ -46,14 +51,18 @@ class Translated(Result):
 
     @property
     def title(self) -> str:
-        return self.text
+        names = self.attention.outputs[0]
+        of_itself = self.attention.inputs == self.attention.outputs and len(names) > 1
+        words = "".join(names[:-1]).replace("▁", " ").replace("</w>", " ").strip()
+        return f"self-attention over: {words}" if of_itself else self.text
 
 
 class Translate(Pipeline):
     """A sentence to its translation and the alignment of the two.
 
-    An empty line has an empty translation, with probability 1. A text is not split into sentences first. Unknown words
-    are copied from the source word that the attention was on.
+    An empty line has an empty translation, with probability 1. A text is not split into sentences first; one of several
+    sentences, or of another form than those of the training, is told by a warning. Unknown words are copied from the
+    source word that the attention was on.
     """
 
     task = "translation"
@@ -68,6 +77,7 @@ class Translate(Pipeline):
             expected = self.config["network"][f"{side}_vocabulary"]
             if len(text) != expected:
                 raise WeightsError(f"{folder / side}.json: has {len(text)} entries, the weights expect {expected}")
+        self.forms = Forms(self.source)
 
     def answer(
         self,
@@ -100,16 +110,15 @@ class Translate(Pipeline):
         record: Callable[[Hypothesis, list[int]], Attention],
     ) -> list[Translated]:
         """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
-        for name, value in {"beam": beam, "n_best": search["n_best"]}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
+        check_whole(1, OFTEN, beam=beam, n_best=search["n_best"])
+        check_flag(copy_unknown=copy_unknown)
         names = check_text(batch, "sentence")
         ids = self.source.encode(batch)
         for name, row in zip(names, ids, strict=True):
             if len(row) > LONGEST:
                 raise InputError(f"{name} has {len(row)} tokens; at most {LONGEST} can be translated at once")
-            if UNK in row and set(self.source.pieces(row)) <= {"<unk>", "▁"}:
-                warnings.warn(f"{name}: no word of it is known", stacklevel=6)  # the line that called the pipeline
+        seen = [self.forms.seen(line, row) for line, row in zip(batch, ids, strict=True)]
+        tell(names, seen, stacklevel=6)  # the line that called the pipeline
         order, answers = sorted(range(len(ids)), key=lambda i: len(ids[i])), {}
         for start in range(0, len(order), TOGETHER):
             part = order[start : start + TOGETHER]
@@ -129,11 +138,13 @@ class Translate(Pipeline):
             for i, hypotheses in zip(part, found, strict=True):
                 best, *others = hypotheses if ids[i] else [empty]
                 answers[i] = Translated(
-                    attention=record(best, [*ids[i], EOS]),
+                    attention=self._named(record(best, [*ids[i], EOS]), batch[i], ids[i]),
                     text=self._text(best, batch[i], copy_unknown),
                     tokens=self.target.pieces(best.tokens),
                     log_probability=best.log_prob,
                     others=[self._text(other, batch[i], copy_unknown) for other in others],
+                    unknown=self.source.unknown(batch[i], ids[i]),
+                    warnings=seen[i],
                 )
         return [answers[i] for i in range(len(ids))]
 
@@ -141,6 +152,14 @@ class Translate(Pipeline):
         """Where the network looked in a source (eos included) for each symbol of a hypothesis."""
         weights = best.weights[None, None, :, : len(source)].float()
         return Attention(weights=weights, inputs=[self.source.pieces(source)], outputs=[self.written(best)])
+
+    def _named(self, attention: Attention, raw: str, ids: list[int]) -> Attention:
+        """The record with the words of the source as they stand, also those that the vocabulary lacks."""
+        if UNK not in ids:
+            return attention
+        known, words = self.source.pieces([*ids, EOS]), [*self.source.words(raw), *self.source.pieces([EOS])]
+        sides = {"inputs": attention.inputs, "outputs": attention.outputs}
+        return replace(attention, **{name: [words] if names == [known] else names for name, names in sides.items()})
 
     def written(self, best: Hypothesis) -> list[str]:
         """The names of what was written, the end symbol included."""

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.text import Perplexity
 
-from zoo.errors import ZooError, check_least, check_share, check_whole
+from zoo.errors import OFTEN, ZooError, check_flag, check_least, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.kernels import cross_entropy
 from zoo.text import scoring
 from zoo.text.decoding import beam_search, greedy
 from zoo.text.search import BOS, PAD, UNK, Hypothesis, length_penalty
 from zoo.text.unknown import looked_at
+from zoo.training.metrics import Perplexity
 from zoo.training.module import ZooModule
 
 
@@ -72,27 +72,31 @@ class LitTranslator(ZooModule):
         if loss_per not in ("token", "sentence"):
             raise ZooError(f"loss_per is {loss_per!r}, not 'token' or 'sentence'")
         check_share(label_smoothing=label_smoothing)
-        check_whole(1, beam=beam)  # here and not in the test, which comes after hours
+        check_flag(ban_unknown=ban_unknown)
+        check_whole(1, OFTEN, beam=beam)  # here and not in the test, which comes after hours
         check_least(0, alpha=alpha)
         length_penalty(1, normalise, alpha)
         super().__init__(self.network_class(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.loss_per, self.label_smoothing = loss_per, label_smoothing
         self.beam, self.normalise, self.alpha, self.ban_unknown = beam, normalise, alpha, ban_unknown
-        self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity(ignore_index=PAD) for stage in ("val", "test")})
+        self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity() for stage in ("val", "test")})
         self.written: list[tuple[Tensor, list[Written]]] = []  # index, and that, of every batch since the epoch began
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         target = batch["target"]
         logits, _ = self.network(batch["source"], batch["source"] != PAD, target[:, :-1])
         total = cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), PAD, self.label_smoothing)
-        return {"loss": total / batch["tokens" if self.loss_per == "token" else "sentences"]}
+        return {"loss": total / self.weight(batch)}
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["tokens" if self.loss_per == "token" else "sentences"]
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
         source, target = batch["source"], batch["target"]
         logits, _ = self.network(source, source != PAD, target[:, :-1])
         perplexity = self.perplexity[f"{stage}_"]
-        perplexity.update(logits.float(), target[:, 1:])
+        perplexity.update(logits, target[:, 1:], PAD)
         found = self.search(source, 1 if stage == "val" else self.beam)
         words = ((source != PAD).sum(1) - 1).tolist()  # without eos
         self.written.append((batch["index"], [self._written(h, n) for h, n in zip(found, words, strict=True)]))
@@ -146,6 +150,18 @@ class LitTranslator(ZooModule):
             )
         return [hypotheses[0] for hypotheses in found]
 
+    @property
+    def scored(self) -> dict[str, Any]:
+        """The arguments of :func:`zoo.text.scoring.bleu` that the data ask for."""
+        how = dict(self.trainer.datamodule.scored)
+        how["tokeniser"] = scoring.tokeniser(how.pop("language"), how["tokeniser"])
+        return how
+
+    def setup(self, stage: str) -> None:
+        """Looks for the tokeniser of the score before the work begins."""
+        if hasattr(self.trainer.datamodule, "scored"):
+            self.scored  # noqa: B018
+
     def on_validation_epoch_start(self) -> None:
         self.written = []
 
@@ -195,22 +211,22 @@ class LitTranslator(ZooModule):
 
         That is the signature, with which a score must be quoted, and more.
         """
-        tokenised = self.trainer.datamodule.pretokenised
-        score, signature = scoring.bleu(lines.hypotheses, lines.references, tokenised)
+        how = self.scored
+        score, signature = scoring.bleu(lines.hypotheses, lines.references, **how)
         if stage == "val":
             return {"bleu": score}, {}
         more: dict[str, Any] = {"signature": signature}
-        lengths = scoring.bleu_by_length(lines.hypotheses, lines.references, lines.sources, tokenised)
+        lengths = scoring.bleu_by_length(lines.hypotheses, lines.references, lines.sources, **how)
         more["bleu by source length"] = {k: {"bleu": score, "sentences": n} for k, (score, n) in lengths.items()}
         if lines.replaced:
-            more["bleu after replacing unknown words"] = scoring.bleu(lines.replaced, lines.references, tokenised)[0]
+            more["bleu after replacing unknown words"] = scoring.bleu(lines.replaced, lines.references, **how)[0]
         if any(lines.known) and not all(lines.known):
             hypotheses, references = (
                 list(compress(side, lines.known)) for side in (lines.hypotheses, lines.references)
             )
-            of_known = {"bleu": scoring.bleu(hypotheses, references, tokenised)[0], "sentences": len(references)}
+            of_known = {"bleu": scoring.bleu(hypotheses, references, **how)[0], "sentences": len(references)}
             more["bleu of sentences without unknown words"] = of_known
-        return {"bleu": score, "chrf": scoring.chrf(lines.hypotheses, lines.references)}, more
+        return {"bleu": score, "chrf": scoring.chrf(lines.hypotheses, lines.references, how["lowercase"])}, more
 
     def _write(self, lines: Lines, scores: dict[str, float], more: dict[str, Any]) -> None:
         """Leaves translations.jsonl and scores.json in the run's folder."""

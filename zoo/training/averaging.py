@@ -8,6 +8,7 @@ import torch
 
 from zoo.errors import ZooError
 from zoo.training.callbacks import AtomicCheckpointIO
+from zoo.training.reading import CheckpointError, read_checkpoint
 
 KEPT = ("pytorch-lightning_version", "epoch", "global_step", "hyper_parameters", "hparams_name")  # of the last one
 
@@ -42,8 +43,6 @@ def average(paths: Sequence[str | Path], output: str | Path | None = None) -> Pa
             raise AveragingError(f"{path}: not of the same network as {paths[0]}")
         for key, value in state.items():
             if value.is_floating_point():  # float64, so that the order does not matter and nothing is lost
-                if not value.isfinite().all():
-                    raise AveragingError(f"{path}: {key} is not finite")
                 total[key] = total.get(key, 0) + value.double()
             else:
                 total[key] = value
@@ -55,12 +54,6 @@ def average(paths: Sequence[str | Path], output: str | Path | None = None) -> Pa
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        if not all(isinstance(value, torch.Tensor) for value in stored["state_dict"].values()):
-            raise TypeError("its state_dict does not hold tensors alone")
-    except FileNotFoundError:
-        raise AveragingError(f"{path}: there is no such checkpoint") from None
-    except Exception as error:  # a broken file raises whatever the reader runs into
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise AveragingError(f"{path}: truncated, altered or not a Lightning checkpoint ({reason})") from None
-    return stored
+        return read_checkpoint(path)
+    except CheckpointError as error:
+        raise AveragingError(str(error)) from None

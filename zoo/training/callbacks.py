@@ -1,5 +1,6 @@
 """Callbacks that every training uses."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss of a batch is not a finite number; names the step and the batch."""
+
+    for_the_user = True  # a smaller learning rate helps, and a traceback does not
 
 
 def finite_weights(module: torch.nn.Module) -> bool:
@@ -31,18 +33,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         partial = path.with_name(path.name + ".partial")
         torch.save(checkpoint, partial)
         os.replace(partial, path)
-
-
-class SaveOnSigterm(Callback):
-    """Saves `path` when the run is told to end (SIGTERM or Ctrl-C), in the middle of an epoch if need be."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        wanted = isinstance(exception, SIGTERMException | KeyboardInterrupt) and not trainer.sanity_checking
-        if wanted and finite_weights(pl_module):
-            trainer.save_checkpoint(self.path)
 
 
 class StopOnNonFinite(Callback):
@@ -73,19 +63,23 @@ class StopOnNonFinite(Callback):
     def look_at_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the losses seen so far, and at the weights: a finite loss may have a gradient that is not."""
         self.look(trainer)
-        if not finite_weights(pl_module):
+        if not trainer.strategy.reduce_boolean_decision(finite_weights(pl_module)):
             where = f"epoch {trainer.current_epoch}, batch {trainer.fit_loop.epoch_loop.batch_idx}"
             raise NonFiniteLoss(f"the weights are not finite after step {trainer.global_step - 1} ({where})")
 
     def look(self, trainer: pl.Trainer) -> None:
-        """Raises NonFiniteLoss for the first of the losses seen since the last look that is not finite."""
+        """Raises NonFiniteLoss, in all processes, for the first loss since the last look that is not finite in one."""
         seen, self.seen = self.seen, []
-        if seen and not torch.stack([loss for _, _, loss in seen]).isfinite().all():
-            step, batch, loss = next(entry for entry in seen if not entry[2].isfinite())
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} at step {step} (epoch {trainer.current_epoch}, batch {batch}); "
-                "the last good checkpoint is kept"
-            )
+        bad = bool(seen) and not torch.stack([loss for _, _, loss in seen]).isfinite().all()
+        if not trainer.strategy.reduce_boolean_decision(bad, all=False):
+            return
+        if not bad:
+            raise NonFiniteLoss(f"the loss of another process is not finite by step {trainer.global_step}")
+        step, batch, loss = next(entry for entry in seen if not entry[2].isfinite())
+        raise NonFiniteLoss(
+            f"the loss is {loss.item()} at step {step} (epoch {trainer.current_epoch}, batch {batch}); "
+            "the last good checkpoint is kept"
+        )
 
 
 class StepSeed(Callback):
@@ -103,17 +97,19 @@ class StepSeed(Callback):
 
 
 class Progress(Callback):
-    """One line an epoch: loss, the metric that is monitored, time taken and time left."""
+    """One line an epoch: loss, the metric that is monitored, time taken and, where the last step is known, left."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.began, self.first = time.monotonic(), trainer.current_epoch
+        self.began, self.first = time.monotonic(), trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        done = trainer.current_epoch + 1
         minutes = (time.monotonic() - self.began) / 60
-        left = minutes / (done - self.first) * (trainer.max_epochs - done)
+        epochs = f"/{trainer.max_epochs}" if trainer.max_epochs > 0 else ""
         shown = {name: trainer.callback_metrics.get(name) for name in ("train/loss", pl_module.monitor)}
         text = "  ".join(f"{name} {value.item():.3f}" for name, value in shown.items() if value is not None)
-        print(f"epoch {done}/{trainer.max_epochs}  {text}  {minutes:.1f} min, {left:.1f} min left", flush=True)
+        steps, total = trainer.global_step, trainer.estimated_stepping_batches
+        left = minutes / max(1, steps - self.first) * (total - steps)
+        time_left = f", {left:.1f} min left" if left < math.inf else ""
+        print(f"epoch {trainer.current_epoch + 1}{epochs}  {text}  {minutes:.1f} min{time_left}", flush=True)

@@ -1,4 +1,4 @@
-"""Where a run writes; a resolver for the configs."""
+"""Where a run writes; resolvers for the configs."""
 
 import itertools
 import time
@@ -7,7 +7,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from zoo.training.agreeing import agreed
+
 DONE = "metrics.json"  # the file that marks a finished run
+SWEPT = "sweep.json"  # and a finished sweep
+RUN, SWEEP = ".hydra/overrides.yaml", ".hydra/sweep.yaml"  # what they were started with
 
 
 def run_folder(runs: str, experiment: str, resume: str | None, overrides: list[str]) -> str:
@@ -20,12 +24,60 @@ def run_folder(runs: str, experiment: str, resume: str | None, overrides: list[s
         overrides: of this command; a run is continued only by those that it was started with.
     """
     row = Path(runs) / experiment
-    if resume == "auto":
-        for folder in sorted(row.glob("*/"), reverse=True):
-            stored = folder / ".hydra" / "overrides.yaml"
-            if stored.exists() and not (folder / DONE).exists() and _same(OmegaConf.load(stored), overrides):
-                return str(folder)
-    return str(_new(row, time.strftime("%Y-%m-%d_%H-%M-%S")))
+    return agreed("run", lambda: _unfinished(row, DONE, RUN, overrides, resume) or str(_new(row, now())))
+
+
+def sweep_folder(runs: str, experiment: str, resume: str | None, task: list[str], hydra: list[str]) -> str:
+    """As :func:`run_folder`, of a whole sweep.
+
+    Args:
+        task, hydra: the overrides of this command, those of Hydra's own config apart.
+    """
+    row, overrides = Path(runs) / experiment, [*task, *hydra]
+
+    def decide() -> str:
+        if found := _unfinished(row, SWEPT, SWEEP, overrides, resume):
+            return found
+        folder = _new(row, f"{now()}_sweep")
+        (folder / SWEEP).parent.mkdir()
+        OmegaConf.save(OmegaConf.create(overrides), folder / SWEEP)
+        return str(folder)
+
+    return agreed("sweep", decide)
+
+
+def job_folder(sweep: str, number: int, resume: str | None, overrides: list[str]) -> str:
+    """The name of a job's folder in that of its sweep: its number, or with resume=auto what the same job has had."""
+
+    def decide() -> str:
+        for folder in sorted(Path(sweep).glob("*/")) if resume == "auto" else ():
+            if _started(folder / RUN, overrides):
+                return folder.name
+        return _new(Path(sweep), str(number)).name
+
+    return agreed(f"job {number}", decide)
+
+
+def new_folder(row: str) -> str:
+    """A new folder named by the time."""
+    return agreed("new", lambda: str(_new(Path(row), now())))
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def _unfinished(row: Path, done: str, started: str, overrides: list[str], resume: str | None) -> str | None:
+    """The last folder of the same command without the file that marks the end."""
+    for folder in sorted(row.glob("*/"), reverse=True) if resume == "auto" else ():
+        if not (folder / done).exists() and _started(folder / started, overrides):
+            return str(folder)
+    return None
+
+
+def _started(stored: Path, overrides: list[str]) -> bool:
+    """Whether the overrides are those that a file holds."""
+    return stored.exists() and _same(OmegaConf.load(stored), overrides)
 
 
 def _new(row: Path, name: str) -> Path:
@@ -47,8 +99,9 @@ def _same(one: list[str], other: list[str]) -> bool:
 
 
 def register() -> None:
-    """Makes ${run_folder:...} known to the configs."""
-    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+    """Makes the folders known to the configs, as ${run_folder:...} and so on."""
+    for resolver in (run_folder, sweep_folder, job_folder, new_folder):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=True)
 
 
 def output_folder() -> Path:

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytorch_lightning as pl
 import torch.distributed
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import get_original_cwd, to_absolute_path
+from hydra.utils import get_original_cwd
 from lightning_fabric.strategies.launchers import subprocess_script as fabric_launcher
 from pytorch_lightning.strategies.launchers import subprocess_script as lightning_launcher
 
-import __main__
+from zoo.training.starting import started
 
 # what Lightning's launcher leaves in the environment, and what would make the next job think it is a child
 LEFT_BEHIND = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "GROUP_RANK")
@@ -24,8 +25,6 @@ LEFT_BEHIND = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_P
 def child_command(local_rank: int) -> tuple[list[str], str]:
     """The command of another rank of the running Hydra job, and the folder to start it in."""
     config = HydraConfig.get()
-    spec = __main__.__spec__
-    script = [to_absolute_path(sys.argv[0])] if spec is None else ["-m", spec.name]
     given = [source.path for source in config.runtime.config_sources if source.provider == "command-line"]
     folders = ["--config-dir", given[0].removeprefix("file://")] if given else []
     overrides = [
@@ -34,7 +33,7 @@ def child_command(local_rank: int) -> tuple[list[str], str]:
         "hydra.mode=RUN",
         "hydra.output_subdir=null",
     ]
-    command = [sys.executable, *script, "--config-name", config.job.config_name, *folders]
+    command = [sys.executable, *started(config.job.config_name), "--config-name", config.job.config_name, *folders]
     return [*command, *config.overrides.task, *overrides], get_original_cwd()
 
 
@@ -42,6 +41,20 @@ def install() -> None:
     """Makes Lightning's launchers use :func:`child_command`."""
     fabric_launcher._hydra_subprocess_cmd = child_command
     lightning_launcher._hydra_subprocess_cmd = child_command
+
+
+def own_signals(trainer: pl.Trainer) -> None:
+    """Leaves SIGTERM to :class:`zoo.training.checkpoints.Last`, and where there is none to the system.
+
+    Lightning's handler broadcasts as soon as the signal comes, whatever the other processes wait for then.
+    """
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+
+
+def is_child() -> bool:
+    """Whether Lightning has started this process beside another, as :func:`child_command` has it."""
+    return HydraConfig.get().job.name.startswith("rank_")
 
 
 @contextmanager

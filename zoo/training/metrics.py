@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from zoo.nn.kernels import at_least_float32
+
 
 class ErrorRate(Metric):
     """Wrong answers in percent. Counts are whole numbers, so any split over processes gives the same result."""
@@ -27,41 +29,62 @@ class ErrorRate(Metric):
         return 100 * self.wrong / self.total
 
 
-class BitsPerSymbol(Metric):
-    """Mean of -log2 p over the symbols that count, summed in float64."""
+class MeanNats(Metric):
+    """The mean of -log p, in nats.
+
+    It is summed in whole numbers of 2^-24 nat, finer than float32 has it, so any split over processes gives the same
+    result, and no device lacks the type. Where one is not finite the mean is infinite.
+    """
 
     higher_is_better = False
     full_state_update = False
+    unit = 2.0**-24  # in nats
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("nats", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+        for name in ("nats", "total", "infinite"):
+            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, nats: Tensor, counted: Tensor) -> None:
-        """-log p in nats and whether it counts, of the same shape."""
-        self.nats += nats.double().masked_fill(~counted, 0).sum()
+    def add(self, nats: Tensor, counted: Tensor) -> None:
+        """-log p and whether it counts, of the same shape."""
+        finite = counted & nats.isfinite()
+        self.nats += (at_least_float32(nats).masked_fill(~finite, 0) / self.unit).round().long().sum()
+        self.infinite += (counted & ~finite).sum()
         self.total += counted.sum()
 
     def compute(self) -> Tensor:
-        return (self.nats / self.total / math.log(2)).float()
+        return (self.nats / self.total * self.unit).masked_fill(self.infinite > 0, math.inf)
 
 
-class Nats(Metric):
-    """Mean over samples of what each is worth in nats, summed in float64."""
+class BitsPerSymbol(MeanNats):
+    """Mean of -log2 p over the symbols that count."""
 
-    higher_is_better = False
-    full_state_update = False
+    def update(self, nats: Tensor, counted: Tensor) -> None:
+        """-log p in nats and whether it counts, of the same shape."""
+        self.add(nats, counted)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("nats", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+    def compute(self) -> Tensor:
+        return super().compute() / math.log(2)
+
+
+class Nats(MeanNats):
+    """Mean over samples of what each is worth in nats."""
 
     def update(self, nats: Tensor) -> None:
         """(batch,)."""
-        self.nats += nats.double().sum()
-        self.total += nats.numel()
+        self.add(nats, torch.ones_like(nats, dtype=torch.bool))
+
+
+class Perplexity(BitsPerSymbol):
+    """exp of the mean of -log p over the labels, taken from logits, so that no finite logit makes it infinite."""
+
+    def update(self, logits: Tensor, labels: Tensor, ignore: int) -> None:
+        """Logits (..., words) and labels (...), of which those that are `ignore` do not count."""
+        counted = labels != ignore
+        log_p = logits.float().log_softmax(-1).gather(-1, labels.masked_fill(~counted, 0)[..., None]).squeeze(-1)
+        super().update(-log_p, counted)
 
     def compute(self) -> Tensor:
-        return (self.nats / self.total).float()
+        mean = MeanNats.compute(self)
+        most = torch.where(mean.isfinite(), torch.finfo(torch.float32).max, torch.inf)
+        return mean.exp().minimum(most)

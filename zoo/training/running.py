@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from zoo.release import TOKENIZER
-from zoo.training import launching
-from zoo.training.callbacks import AtomicCheckpointIO
+from zoo.release.plain import to_json
+from zoo.training import checking, launching
+from zoo.training.agreeing import agreed
+from zoo.training.callbacks import AtomicCheckpointIO, NonFiniteLoss
+from zoo.training.checkpoints import Best, measured
 from zoo.training.compiling import set_matmul, speed_up
 from zoo.training.folders import DONE, output_folder
-from zoo.training.loggers import finish, guard
+from zoo.training.loggers import Continued, finish, guard
 from zoo.training.module import ZooModule
 
 # the datamodules resume in the middle of an epoch without the interface that Lightning asks for
@@ -52,7 +55,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
-    model = instantiate(cfg.model, **datamodule.spec)
+    model = checking.make_model(cfg, datamodule.spec)
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     speed_up(model.network, cfg.compile)
@@ -62,9 +65,10 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
         cfg.trainer,
         default_root_dir=str(folder),
         logger=logger,
-        callbacks=[instantiate(callback) for callback in cfg.callbacks.values() if callback],
+        callbacks=[Continued(), *(instantiate(callback) for callback in cfg.callbacks.values() if callback)],
         plugins=[AtomicCheckpointIO()],
     )
+    launching.own_signals(trainer)
     if logger and trainer.is_global_zero:
         plain = OmegaConf.to_container(cfg, resolve=True)
         logger.log_hyperparams({**plain, "commit": commit(), "machine": machine()})
@@ -75,10 +79,10 @@ def write_metrics(folder: Path, result: dict) -> None:
     """Leaves metrics.json, the mark of a finished run, and prints it as the last line."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{DONE}.partial"
-    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.write_text(to_json(result, indent=2) + "\n")
     partial.replace(folder / DONE)
     print(folder)
-    print(json.dumps(result), flush=True)
+    print(to_json(result), flush=True)
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -86,25 +90,34 @@ def train(cfg: DictConfig) -> float | None:
     began, code = time.monotonic(), commit()  # of the code that was loaded, not of what is there when the run ends
     folder = output_folder()
     last = folder / "checkpoints" / "last.ckpt"
-    resume = cfg.resume if cfg.resume != "auto" else str(last) if last.exists() else None
+    if cfg.resume == "auto" and (folder / DONE).exists():  # a job of a sweep that goes on
+        return json.loads((folder / DONE).read_text()).get(cfg.monitor or get_class(cfg.model._target_).monitor)
+    resume = cfg.resume if cfg.resume != "auto" else agreed("resume", lambda: str(last) if last.exists() else "")
     launching.install()
     trainer = None
     with launching.job():
         try:
             datamodule, model, trainer = build(cfg, folder)
+            checking.check_built(cfg, datamodule, model)
+            if resume:
+                checking.check_resume(resume, model)
             kept = resume and (folder / TOKENIZER).exists()  # the vocabulary of the checkpoint
             if hasattr(datamodule, "save") and trainer.is_global_zero and not kept:
                 datamodule.save(folder / TOKENIZER)
-            trainer.fit(model, datamodule=datamodule, ckpt_path=resume, weights_only=True)
-            metrics = {
-                name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")
-            }
-            best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
+            trainer.fit(model, datamodule=datamodule, ckpt_path=resume or None, weights_only=True)
+            best = next((each for each in trainer.checkpoint_callbacks if isinstance(each, Best)), None)
+            path, metrics = (
+                (best.best_model_path, best.report()) if best else (None, measured(trainer.callback_metrics))
+            )
             metrics |= trainer.test(
-                model, datamodule=datamodule, ckpt_path=best or None, weights_only=True, verbose=False
+                model, datamodule=datamodule, ckpt_path=path or None, weights_only=True, verbose=False
             )[0]
-        except SIGTERMException:
-            sys.exit(f"{folder}: ended by SIGTERM; the same command with resume=auto goes on from here")
+        except (SIGTERMException, NonFiniteLoss) as stop:
+            if launching.is_child():
+                sys.exit(0)  # of an error Lightning makes a SIGKILL to the process that it was started by
+            if isinstance(stop, NonFiniteLoss):
+                raise
+            sys.exit(f"{folder}: told to end; the same command with resume=auto goes on from here")
         finally:
             upload = finish(trainer.logger) if trainer else None
         if trainer.is_global_zero:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, check_choice, check_flag, check_whole
 from zoo.nn.attend import Attend
 from zoo.nn.gated import GatedUnit
-from zoo.nn.kernels import Dropout, at_least_float32
+from zoo.nn.kernels import Dropout
+from zoo.nn.lengths import check_symbols
 from zoo.nn.shared import loop, share
 
 
@@ -20,9 +21,9 @@ def scan(unit: GatedUnit, x: Tensor, mask: Tensor, reverse: bool = False) -> Ten
 
     Padding carries the state on, so that in reverse the first real step is at the last word.
     """
-    x = at_least_float32(unit.input(x)).unbind(1)
-    keep = mask[..., None].to(x[0].dtype).unbind(1)
     h = unit.candidate.weight.new_zeros(len(mask), unit.candidate.in_features)  # float32 under autocast too
+    x = unit.input(x).to(h.dtype).unbind(1)
+    keep = mask[..., None].to(h.dtype).unbind(1)
     states = [h] * len(x)
     with loop(unit):
         for j in reversed(range(len(x))) if reverse else range(len(x)):
@@ -77,10 +78,11 @@ class RNNsearch(nn.Module):
         reverse: bool = False,
     ):
         super().__init__()
-        if readout not in ("previous", "current"):
-            raise ZooError(f"readout is {readout!r}, not 'previous' or 'current'")
-        if init not in ("paper", "torch"):
-            raise ZooError(f"init is {init!r}, not 'paper' or 'torch'")
+        check_choice(("previous", "current"), readout=readout)
+        check_choice(("paper", "torch"), init=init)
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary)
+        check_whole(1, WIDEST, embedding=embedding, hidden=hidden, maxout=maxout)
+        check_flag(reverse=reverse)
         self.readout_state = readout
         # the weights of a step belong to the word that it writes; the baseline's are where its one vector was read
         self.alignment_shift = 0 if attention else None
@@ -117,6 +119,7 @@ class RNNsearch(nn.Module):
 
     def encode(self, source: Tensor, mask: Tensor) -> Memory:
         """Annotations h_j = [forward_j; backward_j] of a source (batch, S), eos included (A.2.1)."""
+        check_symbols(source=source)
         x = self.dropout(self.source(source))
         forwards = scan(self.forwards, x, mask)
         if self.attend is None:
@@ -146,10 +149,11 @@ class RNNsearch(nn.Module):
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing; target (batch, T) begins with bos. Gives logits (batch, T, K_y) and alpha (batch, T, S)."""
+        check_symbols(target=target)
         memory = self.encode(source, mask)
         y = self.dropout(self.target(target))  # (batch, T, m)
-        projected = at_least_float32(self.unit.input(y)).unbind(1)
         s = self.start(memory).s[:, 0]
+        projected = self.unit.input(y).to(s.dtype).unbind(1)
         states, contexts, alphas = [s], [], []
         shared = memory._replace(annotations=share(memory.annotations.mT)) if self.attend else memory
         with loop(self.unit, self.attend):

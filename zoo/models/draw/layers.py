@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
-from zoo.nn.kernels import lower
+from zoo.nn.kernels import lower, only_once, quick
 
 
 class Layer:
@@ -25,12 +24,12 @@ class Layer:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, steps: int, batch: int, exact: bool = False):
-        self.weight = (weight if exact else lower(weight)).detach().t()
+        self.weight = (weight if exact else lower(weight)).t()
         self.inputs: list[Tensor] = []
-        self.learns = torch.is_grad_enabled() and weight.requires_grad
+        self.learns = quick() and torch.is_grad_enabled() and weight.requires_grad
+        self.weight = self.weight.detach() if self.learns else self.weight
         bias = bias.expand(batch, -1)
-        biases = Biases.apply(weight, bias, steps, self.inputs) if self.learns else bias.expand(steps, -1, -1)
-        self.biases = biases.unbind(0)
+        self.biases = Biases.apply(weight, bias, steps, self.inputs) if self.learns else [bias] * steps
 
     def at(self, t: int) -> tuple[Tensor, Tensor]:
         """Weight (inputs, outputs) and biases (batch, outputs) of step t; see :func:`linear`."""
@@ -48,16 +47,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class Biases(Function):
-    """(batch, outputs) -> (steps, batch, outputs), and the gradient of the weight from what comes back."""
+    """(batch, outputs) once for each step, and the gradient of the weight from what comes back to all of them."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor, steps: int, inputs: list[Tensor]) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, steps: int, inputs: list[Tensor]) -> tuple[Tensor, ...]:
         ctx.inputs = inputs
-        return bias.expand(steps, -1, -1).clone()
+        return tuple(bias.view_as(bias) for _ in range(steps))
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        inputs = torch.cat(ctx.inputs)  # (steps * batch, inputs)
-        d_weight = gradient.flatten(0, 1).to(inputs.dtype).t() @ inputs
-        return d_weight.to(gradient.dtype), gradient.sum(0), None, None
+    @only_once
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        inputs, d_bias = torch.cat(ctx.inputs), torch.stack(gradients)
+        d_weight = d_bias.flatten(0, 1).to(inputs.dtype).t() @ inputs  # over steps and batch
+        return d_weight.to(d_bias.dtype), d_bias.sum(0), None, None

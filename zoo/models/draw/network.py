@@ -12,6 +12,7 @@ from zoo.errors import ZooError, check_whole
 from zoo.models.draw.filters import Filters
 from zoo.models.draw.layers import Layer, linear
 from zoo.nn.cell import lstm_cell
+from zoo.nn.kernels import at_least_float32
 
 Linears = dict[str, tuple[Tensor, Tensor]]  # name to weight (inputs, outputs) and biases (batch, outputs) of a step
 
@@ -107,7 +108,8 @@ class DRAW(nn.Module):
         The paper does not say how filters start. With a variance of 1 those of a 2 x 2 window see four corners, which
         are black, and with a gamma of 1 a patch all but vanishes when it is spread over the picture. Here sigma is half
         the stride, so that a fresh window sees the whole picture; a constant patch paints its constant; and what is
-        read, means of many pixels that differ little, is multiplied by e.
+        read, means of many pixels that differ little, is multiplied by e. Windows of a classifier start alike on all
+        pictures: gradients that go from window to window explode where small changes of the state move them far.
         """
         for layer in (each for each in self.modules() if isinstance(each, nn.Linear)):
             nn.init.zeros_(layer.bias)
@@ -122,6 +124,8 @@ class DRAW(nn.Module):
                 log_gamma = 2 * math.log(filters.n / self.size) if filters is self.write else 1.0
                 numbers = torch.tensor([0, 0, 2 * math.log(max(stride, 2) / 2), 0, log_gamma])
                 self.attend.bias.data[start : start + 5] = numbers
+        if not self.generates:
+            self.attend.weight.data.mul_(0.1)
 
     def compile(self, **options) -> None:
         """Compiles one step, and not the loop: seconds instead of minutes; for training, whose batches are alike."""
@@ -241,6 +245,7 @@ class DRAW(nn.Module):
             noise: (batch, T, latent), standard normal.
             keep: all states, and not the last alone.
         """
+        image, noise = (each.to(self.encode.weight.dtype) for each in (image, noise))
         picture = image.transpose(1, 2).contiguous()
         paints = () if self.write else ("paint",)
         layers = self._layers(len(image), "infer", "decode", *paints, encode=self._encoder(picture))
@@ -258,7 +263,7 @@ class DRAW(nn.Module):
 
     def glimpse_all(self, image: Tensor, keep: bool = False) -> list[State]:
         """The states of a classifier, the last one or all T + 1; see :meth:`infer_all`."""
-        picture = image.transpose(1, 2).contiguous()
+        picture = image.to(self.encode.weight.dtype).transpose(1, 2).contiguous()
         layers = self._layers(len(image), "encode")
         with torch.autocast(image.device.type, enabled=False):
             states, step = [self._begin(len(image))], self._step()
@@ -277,7 +282,7 @@ class DRAW(nn.Module):
             noise: (batch, T, latent), standard normal, of a generator; None: drawn here.
         """
         if not self.generates:
-            return self.answer(self.glimpse_all(image)[-1].encoder[0]).float()
+            return at_least_float32(self.answer(self.glimpse_all(image)[-1].encoder[0]))
         if noise is None:
             noise = torch.randn(len(image), self.num_steps, self.latent, device=image.device)
         done = self.infer_all(image, noise)
@@ -286,8 +291,8 @@ class DRAW(nn.Module):
     @staticmethod
     def reconstruction(done: Pass, image: Tensor) -> Tensor:
         """L^x = -log D(x | c_T), summed over pixels (equation 9): (batch,)."""
-        canvas = done.states[-1].canvas.transpose(1, 2)
-        return F.binary_cross_entropy_with_logits(canvas, image, reduction="none").flatten(1).sum(-1)
+        canvas = at_least_float32(done.states[-1].canvas.transpose(1, 2))
+        return F.binary_cross_entropy_with_logits(canvas, image.to(canvas.dtype), reduction="none").flatten(1).sum(-1)
 
     @staticmethod
     def kl(done: Pass) -> Tensor:
@@ -295,7 +300,8 @@ class DRAW(nn.Module):
 
         Equation 11 subtracts T / 2; for a z of more than one dimension it is T dim(z) / 2.
         """
-        return 0.5 * (done.mean.square() + (2 * done.log_std).exp() - 2 * done.log_std - 1).sum(-1)
+        mean, log_std = at_least_float32(done.mean), at_least_float32(done.log_std)
+        return 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1)
 
     def log_weight(self, image: Tensor, noise: Tensor) -> Tensor:
         """log p(x, z) / q(z | x) of one sample: (batch,). The log of its mean over many estimates log p(x) from below.
@@ -308,6 +314,7 @@ class DRAW(nn.Module):
 
     def generate(self, z: Tensor) -> list[State]:
         """Equations 14 and 15: the T + 1 states of samples, from z (batch, T, latent) of the prior (equation 13)."""
+        z = z.to(self.decode.weight.dtype)
         names = ("decode",) if self.write else ("decode", "paint")
         layers = self._layers(len(z), *names)
         with torch.autocast(z.device.type, enabled=False):

@@ -76,7 +76,7 @@ class Paint(Pictures):
         try:
             check_whole(0, seed=seed)
             for count in batch:
-                check_whole(1, samples=count)
+                check_whole(1, 10_000, samples=count)
         except ZooError as error:
             raise InputError(str(error)) from None
         return [Paintings(self._paint(count, seed), count, seed) for count in batch]

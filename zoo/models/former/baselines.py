@@ -28,7 +28,7 @@ def bag_of_words(train: Labelled, val: Labelled, test: Labelled) -> dict[str, fl
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.svm import LinearSVC
     except ImportError:
-        raise ZooError("the bag of words needs scikit-learn: pip install 'attention-zoo[baselines]'") from None
+        raise ZooError("the bag of words needs scikit-learn: pip install -e '.[baselines]' in the checkout") from None
     words = TfidfVectorizer(min_df=2, sublinear_tf=True)
     x_train, x_val, x_test = words.fit_transform(train[0]), words.transform(val[0]), words.transform(test[0])
     tried = []

@@ -10,6 +10,7 @@ from zoo.errors import ZooError
 from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.models.former.network import Former
+from zoo.nn.kernels import at_least_float32
 from zoo.text.search import PAD
 from zoo.training.metrics import BitsPerSymbol, ErrorRate
 from zoo.training.module import ZooModule
@@ -33,8 +34,11 @@ class LitClassifier(ZooModule):
         self.errors = nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits = self.network(batch["text"], batch["text"] != PAD).float()
-        return {"loss": F.cross_entropy(logits, batch["label"], reduction="sum") / batch["sentences"]}
+        logits = at_least_float32(self.network(batch["text"], batch["text"] != PAD))
+        return {"loss": F.cross_entropy(logits, batch["label"], reduction="sum") / self.weight(batch)}
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["sentences"]
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
         error = self.errors[f"{stage}_"]
@@ -67,7 +71,7 @@ class LitGenerator(ZooModule):
 
     def nats(self, text: Tensor) -> Tensor:
         """-log p of every symbol but the first, given those before it in the window: (batch, T + 1) -> (batch, T)."""
-        logits = self.network(text[:, :-1]).float()
+        logits = at_least_float32(self.network(text[:, :-1]))
         return F.cross_entropy(logits.mT, text[:, 1:], reduction="none")
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_whole, suggest
+from zoo.errors import WIDEST, UnknownName, ZooError, check_least, check_whole, suggest
 from zoo.nn.kernels import Dropout, lower
 from zoo.nn.multihead import MultiHeadAttention, dot_product
 from zoo.nn.position import make_positions
@@ -109,9 +109,13 @@ class Former(nn.Module):
         super().__init__()
         if pooling not in ("mean", "max"):
             raise UnknownName(f"pooling is {pooling!r}, not 'mean' or 'max'{suggest(pooling, ('mean', 'max'))}")
-        check_whole(1, dim=dim)
+        check_whole(1, vocabulary=vocabulary)
+        check_whole(1, WIDEST, dim=dim, num_classes=1 if num_classes is None else num_classes)
+        check_least(0, std=std)
         hidden = 4 * dim if hidden is None else hidden
-        check_whole(1, depth=depth, hidden=hidden, longest=longest)
+        check_whole(1, WIDEST, hidden=hidden)
+        check_whole(1, 1000, depth=depth)
+        check_whole(1, longest=longest)
         how = {"kind": "narrow", "heads": 8, "scope": "full", "k": 1} | (self_attention or {})
         if extra := how.keys() - {"kind", "heads", "scope", "k"}:
             raise UnknownName(f"self_attention has no {', '.join(sorted(extra))}; it has kind, heads, scope and k")

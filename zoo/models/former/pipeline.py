@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from zoo.errors import OFTEN, check_number, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
-from zoo.text.codec import Text
+from zoo.text.codec import Text, visible
 from zoo.text.decoding import Hypothesis, sample
+from zoo.text.forms import Forms, tell
 from zoo.text.search import PAD, UNK
 
 TOKENS, CLASSES = "text.json", "classes.json"
@@ -30,10 +32,14 @@ class Classified(Result):
     Args:
         label: the most probable class.
         probabilities: of every class by name; they sum to one.
+        unknown: the characters or words of the text that the vocabulary lacks.
+        warnings: in what else the text differs from those that the network was trained on, a clause each.
     """
 
     label: str
     probabilities: dict[str, float]
+    unknown: list[str]
+    warnings: list[str]
 
     @property
     def title(self) -> str:
@@ -67,7 +73,7 @@ class Texts(Pipeline):
         """The text itself, or the contents of a file that it names."""
         path = Path(given)
         try:
-            return path.read_text(encoding="utf-8") if path.is_file() else given
+            return path.read_text(encoding="utf-8-sig") if path.is_file() else given
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
         except OSError:  # a text too long for a file name
@@ -75,7 +81,7 @@ class Texts(Pipeline):
 
     def _check_block(self, block: int | None) -> None:
         depth = len(self.network.blocks)
-        if block is not None and (not isinstance(block, int) or not -depth <= block < depth):
+        if block is not None and (not isinstance(block, int) or isinstance(block, bool) or not -depth <= block < depth):
             raise InputError(f"block is {block!r}; the network has the blocks 0 to {depth - 1}, and null is all")
 
     def _layers(self, block: int | None) -> int:
@@ -100,6 +106,7 @@ class Classify(Texts):
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
         self.text = Text(folder / TOKENS, "en")
+        self.forms = Forms(self.text, sentences=False)
         try:
             self.classes = json.loads((folder / CLASSES).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -117,19 +124,21 @@ class Classify(Texts):
             block: whose attention is recorded, from 0; -1 is the last, None all, the heads of the first block first.
         """
         self._check_block(block)
-        rows, answers = self._rows(batch), {}
+        (rows, told), answers = self._rows(batch), {}
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for start in range(0, len(order), TOGETHER):
             part = order[start : start + TOGETHER]
-            answers |= zip(part, self._classify([rows[i] for i in part], block), strict=True)
+            found = self._classify([rows[i] for i in part], [told[i] for i in part], block)
+            answers |= zip(part, found, strict=True)
         return [answers[i] for i in range(len(rows))]
 
-    def _classify(self, rows: list[list[int]], block: int | None) -> list[Classified]:
+    def _classify(self, rows: list[list[int]], told: list[dict[str, Any]], block: int | None) -> list[Classified]:
         text, length = self._pad(rows)
         mask = torch.arange(text.shape[1], device=self.device) < length[:, None]
         probabilities = self.network(text, mask).softmax(-1).tolist()
         found = []
-        for row, weights, values in zip(rows, self._look(block, text, mask), probabilities, strict=True):
+        looks = self._look(block, text, mask)
+        for row, more, weights, values in zip(rows, told, looks, probabilities, strict=True):
             pieces, size = [self.text.pieces(row)], len(row)
             weights = weights[None, :, :size, :size].clone()  # without the padding, which a view would keep
             found.append(
@@ -137,22 +146,25 @@ class Classify(Texts):
                     attention=Attention(weights=weights, inputs=pieces, outputs=pieces, layers=self._layers(block)),
                     label=self.classes[values.index(max(values))],
                     probabilities=dict(zip(self.classes, values, strict=True)),
+                    **more,
                 )
             )
         return found
 
-    def _rows(self, batch: list[Any]) -> list[list[int]]:
-        """The tokens of each text, as many as the network was trained to read."""
+    def _rows(self, batch: list[Any]) -> tuple[list[list[int]], list[dict[str, Any]]]:
+        """The tokens of each text, as many as the network was trained to read, and what is to be told of it."""
         names, longest = check_text(batch, "text"), self.config["preprocess"]["max_length"]
         rows = self.text.encode(batch)
         for name, row in zip(names, rows, strict=True):
             if not row:
                 raise InputError(f"{name} is empty")
-            if set(self.text.pieces(row)) <= {"<unk>", "▁"}:
-                warnings.warn(f"{name}: no word of it is known", stacklevel=6)  # the line that called the pipeline
-            if len(row) > longest:
+            if len(row) > longest:  # the line that called the pipeline
                 warnings.warn(f"{name} has {len(row)} tokens; the first {longest} are read", stacklevel=6)
-        return [row[:longest] for row in rows]
+        seen = [self.forms.seen(raw, row) for raw, row in zip(batch, rows, strict=True)]
+        tell(names, seen, stacklevel=6)
+        unknown = [self.text.unknown(raw, row) for raw, row in zip(batch, rows, strict=True)]
+        told = [{"unknown": u, "warnings": w} for u, w in zip(unknown, seen, strict=True)]
+        return [row[:longest] for row in rows], told
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Arguments of the network's forward by name: symbols and mask (batch, length)."""
@@ -184,23 +196,20 @@ class Write(Texts):
         """One continuation, or `count` of them, for each text; the same seed draws the same.
 
         Args:
-            batch: strings; of a long one the end is read.
+            batch: strings; of a long one the end is read, and characters that show nothing are left out.
             length: bytes to write.
             temperature, top_k: see :func:`zoo.text.decoding.sample`.
             block: whose attention is recorded, from 0; -1 is the last, None all, the heads of the first block first.
         """
-        for name, value in {"length": length, "count": count}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number from 1")
-        if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-            raise InputError(f"temperature is {temperature!r}; expected a number above 0")
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise InputError(f"top_k is {top_k!r}; expected a whole number from 1, or null")
-        if not isinstance(seed, int) or seed < 0:
-            raise InputError(f"seed is {seed!r}; expected a whole number from 0")
+        check_whole(1, 100_000, length=length)
+        check_whole(1, OFTEN, count=count)
+        check_number(0, temperature=temperature)
+        check_whole(0, 2**63 - 1, seed=seed)
+        if top_k is not None:
+            check_whole(1, top_k=top_k)
         self._check_block(block)
         check_text(batch, "text")
-        rows = [list((raw or "\n").encode()) for raw in batch]
+        rows = [list((visible(raw) or "\n").encode()) for raw in batch]
         # a row for each text: what is drawn for it does not depend on the others
         noise = torch.stack(
             [1 - torch.rand(count, length, generator=torch.Generator().manual_seed(seed)) for _ in rows]

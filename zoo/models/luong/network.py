@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import WIDEST, check_flag, check_least, check_whole
 from zoo.nn.attend import Attend
 from zoo.nn.kernels import Dropout, tanh
+from zoo.nn.lengths import check_symbols
 from zoo.nn.lstm import LSTM
 from zoo.nn.shared import Linear, loop, share
 
@@ -64,6 +66,11 @@ class StackedLSTM(nn.Module):
         init: float = 0.1,
     ):
         super().__init__()
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary)
+        check_whole(1, WIDEST, embedding=embedding, hidden=hidden)
+        check_whole(1, 1000, layers=layers)
+        check_flag(input_feeding=input_feeding, reverse=reverse)
+        check_least(0, init=init)
         self.input_feeding = input_feeding
         # which word the weights of a step belong to, None without attention. With the paper's reversed source it is the
         # predicted one for the location score and the one that was read for the others (a footnote). Of sources that
@@ -83,6 +90,7 @@ class StackedLSTM(nn.Module):
 
     def encode(self, source: Tensor, mask: Tensor) -> Memory:
         """The top states and the last states of a source (batch, S), eos included."""
+        check_symbols(source=source)
         x = self.source(source)
         h = c = x.new_zeros(len(x), self.out.in_features)  # float32 under autocast too
         last_h, last_c = [], []
@@ -116,6 +124,7 @@ class StackedLSTM(nn.Module):
 
     def forward(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: the target (batch, T) begins with bos. Returns logits (batch, T, words), a (batch, T, S)."""
+        check_symbols(target=target)
         memory = self.encode(source, mask)
         y = self.target(target)
         if self.input_feeding:

@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, ZooError, check_choice, check_whole
+from zoo.nn.kernels import at_least_float32
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
@@ -54,15 +55,22 @@ class LitBaseline(ZooModule):
         optimizer: dict | None = None,
         schedule: dict | None = None,
     ):
+        check_choice(sorted(NETWORKS), network=network)
+        check_whole(16, 4096, size=size)
+        check_whole(1, WIDEST, hidden=hidden, num_classes=num_classes)
         if channels != 1:
             raise ZooError(f"the baselines take grey pictures, not {channels} channels")
         super().__init__(NETWORKS[network](size, hidden=hidden, num_classes=num_classes), optimizer, schedule)
         self.save_hyperparameters()
         self.errors = nn.ModuleDict({"val": ErrorRate(), "test": ErrorRate()})
 
+    def logits(self, image: Tensor) -> Tensor:
+        """(batch, num_classes), float32 at least, of pictures of any float type."""
+        return at_least_float32(self.network(image.to(next(self.network.parameters()).dtype)))
+
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.cross_entropy(self.network(batch["image"]).float(), batch["label"])}
+        return {"loss": F.cross_entropy(self.logits(batch["image"]), batch["label"])}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
-        self.errors[stage].update(self.network(batch["image"]).argmax(-1), batch["label"])
+        self.errors[stage].update(self.logits(batch["image"]).argmax(-1), batch["label"])
         return {"error": self.errors[stage]}

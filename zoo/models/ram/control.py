@@ -5,13 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_flag, check_least, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.ram.catch import ACTIONS, Rules, State, caught, move, screen, start
 from zoo.models.ram.network import RAM
 from zoo.models.ram.offsets import draw_offsets
 from zoo.nn.glimpse import windows
 from zoo.nn.hard import baseline_loss, gaussian_log_prob, reinforce_loss, sample_categorical
+from zoo.nn.kernels import at_least_float32
 from zoo.nn.random import uniform
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
@@ -72,7 +73,7 @@ def play(network: RAM, rules: Rules, key: Tensor, explore: bool) -> Episode:
         location = sample.clamp(-1, 1)
         state = network.step(network.surface(screen(game, rules)), location, state)
         h = state[0]
-        logits.append(network.act(h).float())
+        logits.append(at_least_float32(network.act(h)))
         action = sample_categorical(logits[-1], noise[:, t]) if explore else logits[-1].argmax(-1)
         game = move(game, action, rules)
         hs.append(h), actions.append(action), means.append(mean), samples.append(sample), locations.append(location)
@@ -87,7 +88,7 @@ def play(network: RAM, rules: Rules, key: Tensor, explore: bool) -> Episode:
         locations=torch.stack(locations, 1),
         samples=torch.stack(samples, 1),
         means=torch.stack(means, 1),
-        baselines=network.expect(torch.stack(hs, 1).detach()).squeeze(-1).float(),
+        baselines=at_least_float32(network.expect(torch.stack(hs, 1).detach()).squeeze(-1)),
         reward=caught(game, rules).float()[:, None],
     )
 
@@ -119,6 +120,11 @@ class LitCatch(ZooModule):
         schedule: dict | None = None,
         **network,
     ):
+        check_whole(3, 1024, size=size)
+        check_whole(1, size, width=width)
+        check_whole(0, size, speed=speed)
+        check_flag(drift=drift, random_paddle=random_paddle)
+        check_least(0, policy_weight=policy_weight, entropy_weight=entropy_weight)
         rules = Rules(size, width, speed, drift, random_paddle)
         super().__init__(Player(num_glimpses=rules.frames, **network), optimizer, schedule)
         if self.network.act.out_features != len(ACTIONS):

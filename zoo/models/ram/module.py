@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import OFTEN, check_choice, check_flag, check_least, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.ram.network import RAM, Rollout
 from zoo.models.ram.offsets import draw_offsets
@@ -47,8 +47,10 @@ class LitRAM(ZooModule):
         schedule: dict | None = None,
         **network,
     ):
-        if reward not in ("correct", "expected"):
-            raise ZooError(f"reward is {reward!r}, not 'correct' or 'expected'")
+        check_choice(("correct", "expected"), reward=reward)
+        check_whole(1, OFTEN, episodes=episodes, test_starts=test_starts)
+        check_flag(hybrid=hybrid)
+        check_least(0, policy_weight=policy_weight)
         super().__init__(RAM(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.episodes, self.hybrid, self.reward, self.policy_weight = episodes, hybrid, reward, policy_weight
@@ -129,6 +131,12 @@ class LitRAM(ZooModule):
         for name, answer in answers.items():
             metrics[name].update(answer.argmax(-1), label)
         return metrics
+
+    def titles(self, batch: dict[str, Tensor]) -> list[str]:
+        """The truth and the answer."""
+        answers = self.probabilities(batch, explore=False, starts=1)[0].argmax(-1)
+        pairs = zip(batch["label"].tolist(), answers.tolist(), strict=True)
+        return [f"truth {label}, answer {answer}" for label, answer in pairs]
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The windows of every glimpse, following the means from the start that belongs to each sample."""

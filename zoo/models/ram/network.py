@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import WIDEST, ZooError, check_choice, check_flag, check_number, check_whole
 from zoo.looking.attention import Attention
-from zoo.nn.glimpse import integral_image, patch, retina, windows
+from zoo.nn.glimpse import integral_image, patch, pooled, retina, windows
+from zoo.nn.kernels import at_least_float32
 
 
 class Rollout(NamedTuple):
@@ -32,8 +33,9 @@ class GlimpseNetwork(nn.Module):
 
     def forward(self, rho: Tensor, location: Tensor) -> Tensor:
         """rho: (batch, inputs); location: (batch, 2). Returns g_t: (batch, out)."""
-        h_g = self.what(rho).relu()
-        h_l = self.where(location).relu()
+        dtype = self.what.weight.dtype
+        h_g = self.what(rho.to(dtype)).relu()
+        h_l = self.where(location.to(dtype)).relu()
         return (self.join_what(h_g) + self.join_where(h_l)).relu()
 
 
@@ -67,7 +69,7 @@ class LSTMCore(nn.Module):
 
     def forward(self, g: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         h, c = state
-        i, f, o, candidate = (self.recurrent(h) + self.input(g)).float().chunk(4, dim=-1)
+        i, f, o, candidate = (self.recurrent(h) + self.input(g)).to(c.dtype).chunk(4, dim=-1)
         c = f.sigmoid() * c + i.sigmoid() * candidate.tanh()
         return o.sigmoid() * c.tanh(), c
 
@@ -105,33 +107,47 @@ class RAM(nn.Module):
         detach_policy: bool = True,
     ):
         super().__init__()
-        if core not in CORES:
-            raise ZooError(f"core is {core!r}, not one of {sorted(CORES)}")
-        if policy not in ("learned", "random"):
-            raise ZooError(f"policy is {policy!r}, not 'learned' or 'random'")
+        check_choice(sorted(CORES), core=core)
+        check_choice(("learned", "random"), policy=policy)
+        check_whole(1, 10_000, num_glimpses=num_glimpses)
+        check_whole(1, 1024, glimpse_size=glimpse_size)
+        check_whole(1, 12, num_scales=num_scales)
+        check_whole(1, WIDEST, channels=channels, num_classes=num_classes, hidden=hidden)
+        check_number(0, sigma=sigma)
+        check_flag(detach_policy=detach_policy)
         if glimpse_size % 2:
             raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
         self.num_glimpses, self.glimpse_size, self.num_scales = num_glimpses, glimpse_size, num_scales
+        self.channels = channels
         self.sigma, self.policy, self.detach_policy = sigma, policy, detach_policy
         self.glimpse = GlimpseNetwork(num_scales * channels * glimpse_size**2, out=hidden)
         self.core = CORES[core](hidden, hidden)
         self.locate = nn.Linear(hidden, 2)  # f_l
         self.act = nn.Linear(hidden, num_classes)  # f_a
         self.expect = nn.Linear(hidden, 1)  # the baseline b_t
+        # under DDP what learns must have a gradient
+        self.locate.requires_grad_(policy == "learned" and num_glimpses > 1)
 
     def initial_state(self, batch: int) -> tuple[Tensor, ...]:
         """h_0 = 0: a tuple of (batch, hidden)."""
         return tuple(self.locate.weight.new_zeros(batch, size) for size in self.core.state_sizes)
 
     def surface(self, image: Tensor) -> Tensor:
-        """What the retina reads of an image, made once: its integral image, or for one scale the image itself."""
-        return integral_image(image) if self.num_scales > 1 else image
+        """What the retina reads of an image, made once: its integral image.
+
+        For one scale, or where a gradient of the image is wanted, it is the image itself.
+        """
+        if image.ndim != 4 or image.shape[1] != self.channels or 0 in image.shape[2:]:
+            expected = f"expected (batch, {self.channels}, height, width) with at least one pixel"
+            raise ZooError(f"the image has the shape {tuple(image.shape)}; {expected}")
+        return image if self.num_scales == 1 or image.requires_grad else integral_image(image)
 
     def look(self, surface: Tensor, location: Tensor) -> Tensor:
         """rho(x, l): (batch, scales * channels, size, size); see :func:`zoo.nn.glimpse.retina`."""
         if self.num_scales == 1:
             return patch(surface, location, self.glimpse_size)
-        return retina(surface, location, self.glimpse_size, self.num_scales)
+        see = pooled if surface.is_floating_point() else retina
+        return see(surface, location, self.glimpse_size, self.num_scales)
 
     def step(self, surface: Tensor, location: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One glimpse: l_{t-1} and h_{t-1} to h_t."""
@@ -139,10 +155,10 @@ class RAM(nn.Module):
         return self.core(self.glimpse(rho.flatten(1), location), state)
 
     def next_mean(self, h: Tensor) -> Tensor:
-        """mu_t = f_l(h_t): (batch, 2), in float32."""
+        """mu_t = f_l(h_t): (batch, 2), float32 at least, as a place in half precision is off by pixels."""
         if self.policy == "random":
-            return h.new_zeros(len(h), 2, dtype=torch.float32)
-        return self.locate(h.detach() if self.detach_policy else h).float()
+            return at_least_float32(h.new_zeros(len(h), 2))
+        return at_least_float32(self.locate(h.detach() if self.detach_policy else h))
 
     def forward(self, image: Tensor, offsets: Tensor | None = None) -> Rollout:
         """One episode: l_t = mu_t + offset_t, with mu_1 = 0.
@@ -154,12 +170,13 @@ class RAM(nn.Module):
                 follow the means. Without offsets a fresh random start is drawn and the means are followed.
         """
         batch, T = len(image), self.num_glimpses
-        if offsets is None:
-            offsets = image.new_zeros(batch, T, 2)
-            offsets[:, 0].uniform_(-1, 1)
         surface = self.surface(image)
         state = self.initial_state(batch)
-        mean = image.new_zeros(batch, 2, dtype=torch.float32)
+        mean = at_least_float32(state[0].new_zeros(batch, 2))
+        if offsets is None:
+            offsets = mean.new_zeros(batch, T, 2)
+            offsets[:, 0].uniform_(-1, 1)
+        offsets = offsets.to(mean.dtype)
         hs, means, samples, locations = [], [], [], []
         for t in range(T):
             sample = mean.detach() + offsets[:, t]
@@ -170,11 +187,11 @@ class RAM(nn.Module):
                 mean = self.next_mean(state[0])
         h = torch.stack(hs, 1)  # (batch, T, hidden)
         return Rollout(
-            logits=self.act(hs[-1]).float(),
+            logits=at_least_float32(self.act(hs[-1])),
             locations=torch.stack(locations, 1),
             samples=torch.stack(samples, 1),
             means=torch.stack(means, 1),
-            baselines=self.expect(h.detach()).squeeze(-1).float(),
+            baselines=at_least_float32(self.expect(h.detach()).squeeze(-1)),
         )
 
     @torch.no_grad()

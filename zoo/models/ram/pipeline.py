@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.errors import OFTEN, check_whole
 from zoo.models.ram.offsets import draw_offsets
-from zoo.pipelines import Digits, InputError, Label
+from zoo.pipelines import Digits, Label
 
 
 class Glimpses(Digits):
@@ -24,8 +25,7 @@ class Glimpses(Digits):
             starts: the probabilities are averaged over so many episodes from different places; the attention is that of
                 the first.
         """
-        if not isinstance(starts, int) or starts < 1:
-            raise InputError(f"starts is {starts!r}; expected a whole number from 1")
+        check_whole(1, OFTEN, starts=starts)
         image = torch.stack([self.prepare(raw, i, len(batch)) for i, raw in enumerate(batch)])[:, None].to(self.device)
         offsets = [self._offsets(len(batch), stream) for stream in range(starts)]
         probabilities = torch.stack([self.network(image, each).logits.softmax(-1) for each in offsets]).mean(0)

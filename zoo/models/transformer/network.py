@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_whole, suggest
+from zoo.errors import WIDEST, UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.nn.kernels import Dropout, lower
+from zoo.nn.lengths import check_symbols
 from zoo.nn.multihead import MultiHeadAttention, Projected
 from zoo.nn.position import make_positions
 
@@ -174,7 +175,10 @@ class Transformer(nn.Module):
         super().__init__()
         if norm not in ("post", "pre"):
             raise UnknownName(f"norm is {norm!r}, not 'post' or 'pre'{suggest(norm, ('post', 'pre'))}")
-        check_whole(1, layers=layers, d_model=d_model, d_ff=d_ff, longest=longest)
+        check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary, longest=longest)
+        check_whole(1, WIDEST, d_model=d_model, d_ff=d_ff)
+        check_whole(1, 1000, layers=layers)
+        check_flag(tied=tied, attention_bias=attention_bias, reverse=reverse)
         if tied and source_vocabulary != target_vocabulary:
             sizes = f"{source_vocabulary} and {target_vocabulary} entries"
             raise ZooError(f"tied embeddings need one vocabulary for both languages, not {sizes}; try tied=false")
@@ -219,6 +223,7 @@ class Transformer(nn.Module):
         return self._encode(source, mask)[0]
 
     def _encode(self, source: Tensor, mask: Tensor, need_weights: bool = False) -> tuple[Memory, list[Tensor | None]]:
+        check_symbols(source=source)
         x, seen = self.embed(self.source, source), []
         for layer in self.encoder:
             x, weights = layer(x, mask, need_weights)
@@ -254,6 +259,7 @@ class Transformer(nn.Module):
     def _decode(
         self, memory: Memory, target: Tensor, need_weights: bool
     ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
+        check_symbols(target=target)
         x, written, read = self.embed(self.target, target), [], []
         for layer, source in zip(self.decoder, memory.source, strict=True):
             x, *weights = layer(x, source, memory.mask, need_weights)

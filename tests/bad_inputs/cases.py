@@ -1,0 +1,346 @@
+"""Bad inputs of every kind: each is a name and a function that gives what was answered, or raises what was told."""
+
+# ruff: noqa: E501
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_module
+from PIL import Image
+
+import zoo
+from datamodules.catch import Catch
+from datamodules.characters import Characters
+from datamodules.mnist import MNIST
+from datamodules.text import TextClasses
+from datamodules.translation import Translation
+from zoo import release
+from zoo.commands import arguments, exporting, listing, predicting
+from zoo.models.bahdanau import RNNsearch
+from zoo.models.former import Former
+from zoo.models.luong import StackedLSTM
+from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
+from zoo.models.transformer import Transformer
+from zoo.training import checking, reading
+
+Case = tuple[str, Callable[[], Any]]
+NAN, INF = float("nan"), float("inf")
+TINY = {"num_glimpses": 2, "hidden": 8}
+WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
+
+
+def all_cases(tmp: Path) -> Iterator[Case]:
+    """Every case, with files in an empty folder."""
+    for kind in (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions):
+        for name, function in kind(tmp):
+            yield f"{kind.__name__}: {name}", function
+
+
+def names(tmp: Path) -> Iterator[Case]:
+    """What is no model."""
+    wrong = [None, 3, 1.5, True, "", " ", [], {}, b"ram.mnist28_7", "ram", "ram.", ".mnist28_7", "ram.mnist28_77"]
+    wrong += ["RAM.mnist28_7", "ram-mnist28_7", "ram.mnist28_6", "ram mnist28_7", "/no/such/folder", "./ram", "hf-hub:"]
+    wrong += ["ram.mnist28_7.x", "../../etc", "bahdanau.debian_de", "transfomer.debian_de_en", "resnet50", "gpt2"]
+    for name in wrong:
+        yield f"pipeline({name!r})", lambda name=name: zoo.pipeline(name)
+    for name in wrong[:14]:
+        yield f"create_model({name!r})", lambda name=name: zoo.create_model(name, pretrained=True)
+        yield f"model_card({name!r})", lambda name=name: len(zoo.model_card(name)) > 100
+    for pattern in (None, 3, "", "rma*", "[", "ram.[x"):
+        yield f"list_models({pattern!r})", lambda pattern=pattern: zoo.list_models(pattern)
+        yield f"zoo-list {pattern!r}", lambda pattern=pattern: listing.listing([pattern])
+    for given in ({"num_glimpse": 3}, {"num_glimpses": -3}, {"hidden": 16}, {"num_classes": 0}, {"core": "gru"}):
+        yield f"create_model('ram.mnist28_7', {given})", lambda g=given: zoo.create_model("ram.mnist28_7", True, **g)
+    for device in ("gpu", "cuda:99", "tpu", "", 3.5, "cpu:x"):
+        yield f"pipeline(device={device!r})", lambda device=device: zoo.pipeline("ram.mnist28_7", device=device)
+    for words in (["nmae=x"], ["name=ram.mnist28_7", "format=tflite"], ["name=ram.mnist28_7", "output=x.onnx"], ["x"],
+                  ["name=ram.mnist28_7", "output=/no/such/folder/x.pt2"], ["format=onnx"]):  # fmt: skip
+        yield f"export {words}", lambda words=words: exporting.export(**exporting.parse(words))
+
+
+def constructors(tmp: Path) -> Iterator[Case]:
+    """Numbers and choices of networks and of what trains them."""
+    numbers = {
+        RAM: ({}, ["num_glimpses", "glimpse_size", "num_scales", "hidden", "num_classes", "channels", "sigma"]),
+        LitRAM: ({}, ["episodes", "test_starts", "policy_weight"]),
+        LitCatch: ({"num_classes": 3}, ["size", "width", "entropy_weight"]),
+        LitBaseline: ({"network": "fc", "size": 28}, ["size", "hidden"]),
+        RNNsearch: (WORDS, ["embedding", "hidden", "maxout", "source_vocabulary", "dropout"]),
+        StackedLSTM: (WORDS, ["layers", "embedding", "target_vocabulary", "init", "output_dropout"]),
+        Transformer: (WORDS, ["layers", "d_model", "d_ff", "heads", "key_dim", "longest", "dropout"]),
+        Former: ({"vocabulary": 9}, ["dim", "depth", "hidden", "longest", "vocabulary", "std", "dropout"]),
+    }
+    for made, (given, keys) in numbers.items():
+        for key in keys:
+            for value in (-3, NAN, "many"):
+                yield f"{made.__name__}({key}={value!r})", lambda m=made, g=given, k=key, v=value: m(**{**g, k: v})
+    for made, given in (
+        (RAM, {"core": "grru"}), (RAM, {"policy": "lerned"}), (RAM, {"glimpse_size": 7}), (RAM, {"glimpse_size": 0}),
+        (RAM, {"num_glimpses": 10**9}), (RAM, {"hidden": 10**9}), (RAM, {"detach_policy": "maybe"}),
+        (RAM, {"num_glimpses": True}), (RAM, {"num_glimpses": 2.5}), (RAM, {"sigma": 0}), (RAM, {"sigma": INF}),
+        (LitRAM, {"reward": "sure"}), (LitRAM, {"hybrid": "no"}), (LitBaseline, {"network": "mlp", "size": 28}),
+        (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
+        (RNNsearch, {**WORDS, "attention": {"scope": "global", "score": "additive", "windw": 3}}),
+        (StackedLSTM, {**WORDS, "attention": {"score": "dot", "scope": "local_p", "window": 0}}),
+        (StackedLSTM, {**WORDS, "input_feeding": 1}), (Transformer, {**WORDS, "norm": "middle"}),
+        (Transformer, {**WORDS, "positions": "rotary"}), (Transformer, {**WORDS, "d_model": 10, "heads": 3}),
+        (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),
+        (Former, {"vocabulary": 9, "self_attention": {"kind": "wid"}}), (Former, {"vocabulary": 9, "num_classes": 0}),
+        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}),
+    ):  # fmt: skip
+        said = ", ".join(f"{key}={value!r}" for key, value in given.items() if key not in WORDS or value != 9)
+        yield f"{made.__name__}({said})", lambda m=made, g=given: m(**g)
+
+
+def data(tmp: Path) -> Iterator[Case]:
+    """Numbers, choices and folders of datamodules."""
+    for made, keys in (
+        (MNIST, ["batch_size", "eval_batch_size", "limit", "canvas", "clutter", "piece", "seed"]),
+        (Catch, ["episodes", "batch_size", "seed"]),
+        (Characters, ["context", "stride", "windows", "val_bytes", "limit"]),
+        (TextClasses, ["vocabulary", "max_length", "batch_size"]),
+        (Translation, ["vocabulary", "batch_tokens", "max_length", "limit", "eval_batch_size"]),
+    ):
+        for key in keys:
+            for value in (-3, 1.5, "many"):
+                yield f"{made.__name__}({key}={value!r})", lambda m=made, k=key, v=value: m(**{k: v})
+    for made, given in (
+        (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
+        (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
+        (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
+    ):  # fmt: skip
+        yield f"{made.__name__}({given})", lambda m=made, g=given: m(**g)
+    (tmp / "digits").mkdir(exist_ok=True)
+    (tmp / "digits/train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0" * 9)
+    for root in ("/no/such/folder", str(tmp / "digits")):
+        yield f"MNIST(root={Path(root).name}).setup", lambda root=root: MNIST(root=root).setup()
+
+
+def _digit(size: int = 28) -> np.ndarray:
+    picture = np.zeros((size, size), np.uint8)
+    picture[size // 4 : -size // 4, size // 3 : size // 2] = 200
+    return picture
+
+
+def _ram(tmp: Path) -> str:
+    """A released folder of a tiny RAM; made once."""
+    folder = tmp / "tiny_ram"
+    if not folder.exists():
+        torch.manual_seed(0)
+        how = {"name": "ram.mnist28_7", "config": TINY, "preprocess": {"size": 28, "digit": 28}}
+        release.save(RAM(**TINY), folder, **how)
+    return str(folder)
+
+
+def pictures(tmp: Path) -> Iterator[Case]:
+    """What is no picture."""
+    pipe = zoo.pipeline(_ram(tmp))
+    (tmp / "text.png").write_text("no pixels")
+    (tmp / "empty.png").write_bytes(b"")
+    Image.fromarray(_digit(300)).save(tmp / "whole.png")
+    (tmp / "cut.png").write_bytes((tmp / "whole.png").read_bytes()[:120])
+    wrong = {
+        "None": None, "7": 7, "{}": {}, "[]": [], "()": (), "True": True, "b''": b"", "object": object(), "nan": NAN,
+        "a set": {1}, "a folder": tmp, "no file": tmp / "none.png", "text": tmp / "text.png", "empty": tmp / "empty.png",
+        "cut": tmp / "cut.png", "0 x 28": np.zeros((0, 28)), "1-d": np.zeros(28), "5-d": np.zeros((1, 1, 1, 28, 28)),
+        "10 channels": np.zeros((10, 28, 28)), "2 channels": np.zeros((28, 28, 2)), "NaN": np.full((28, 28), NAN),
+        "infinite": torch.full((28, 28), INF), "negative": -np.ones((28, 28)), "1000": np.full((28, 28), 1000.0),
+        "letters": np.array([["a"]]), "complex": np.zeros((28, 28), complex), "transparent": Image.new("RGBA", (9, 9)),
+        "0 x 5": Image.new("L", (0, 5)), "[None]": [None], "[digit, None]": [_digit(), None], "''": "", "\\0": "a\0b",
+        "long name": "x" * 5000,
+    }  # fmt: skip
+    for name, raw in wrong.items():
+        yield name, lambda raw=raw: pipe(raw)
+
+
+def sentences(tmp: Path) -> Iterator[Case]:
+    """What is no sentence."""
+    pipe = zoo.pipeline("luong.debian_de_en")
+    wrong = {
+        "None": None, "7": 7, "1.5": 1.5, "True": True, "{}": {}, "[]": [], "b'Haus'": b"Haus", "[None]": [None],
+        "['a', 3]": ["a", 3], "[['a']]": [["a"]], "half a pair": "\ud83d", "array": np.zeros(3), "object": object(),
+        "too long": "Haus " * 900,
+    }  # fmt: skip
+    for name, raw in wrong.items():
+        yield name, lambda raw=raw: pipe(raw, beam=1)
+    for name, raw in {"empty": "", "spaces": "   ", "[empty]": [""]}.items():
+        yield name, lambda raw=raw: [each.text for each in pipe([raw] if isinstance(raw, str) else raw, beam=1)]
+    write = zoo.pipeline("former.debian_characters")
+    for name, raw in {"None": None, "7": 7, "[]": [], "b''": b"x"}.items():
+        yield f"continued {name}", lambda raw=raw: write(raw, length=1)
+    classify = zoo.pipeline("former.debian_sections")
+    for name, raw in {"None": None, "empty": "", "spaces": "  ", "['', 'a']": ["", "a"]}.items():
+        yield f"classified {name}", lambda raw=raw: classify(raw)
+
+
+def options(tmp: Path) -> Iterator[Case]:
+    """Options of pipelines."""
+    look, translate = zoo.pipeline(_ram(tmp)), zoo.pipeline("luong.debian_de_en")
+    write, classify = zoo.pipeline("former.debian_characters"), zoo.pipeline("former.debian_sections")
+    heads = zoo.pipeline("transformer.multi30k_en_de")
+    for pipe, raw, wrong in (
+        (look, _digit(), [{"starts": 0}, {"starts": 1.5}, {"starts": "x"}, {"starts": True}, {"starts": 10**9},
+                          {"strats": 3}, {"beam": 3}, {"starts": None}]),
+        (translate, "Haus", [{"beam": 0}, {"beam": 10**6}, {"beam": 2.0}, {"n_best": 0}, 
+                             {"normalise": "size"}, {"alpha": -1}, {"alpha": NAN}, {"alpha": "x"}, {"coverage": INF},
+                             {"copy_unknown": "yes"}, {"beem": 3}, {"attention": "encoder"}]),
+        (write, "a", [{"length": 0}, {"length": 10**9}, {"temperature": 0}, {"temperature": NAN}, {"temperature": "hot"},
+                      {"top_k": 0}, {"top_k": 1.5}, {"count": -1}, {"seed": -1}, {"seed": 1.5}, {"block": 99},
+                      {"block": "last"}, {"topk": 3}]),
+        (classify, "a game", [{"block": 99}, {"block": 1.5}, {"blok": 1}]),
+        (heads, "a man", [{"attention": "encoderr"}, {"attention": None}, {"beam": -1}]),
+    ):  # fmt: skip
+        for given in wrong:
+            yield f"{type(pipe).__name__} {given}", lambda pipe=pipe, raw=raw, given=given: pipe(raw, **given)
+    for count in (0, -1, 1.5, "all"):
+        yield f"top({count!r})", lambda count=count: look(_digit()).top(count)
+    yield "top of a translation", lambda: translate("Haus", beam=1).top(3)
+
+
+def folders(tmp: Path) -> Iterator[Case]:
+    """Released folders that were edited, cut or are of something else."""
+
+    def edited(**changes: Any) -> Path:
+        folder = _copy(tmp)
+        config = json.loads((folder / "config.json").read_text())
+        for path, value in changes.items():
+            part, _, key = path.rpartition("__")
+            (config[part] if part else config)[key] = value
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    for changes in (
+        {"format": 99}, {"format": "1"}, {"slug": "rma"}, {"slug": 3}, {"row": None}, {"network": []}, {"network": {}},
+        {"network__hidden": 9}, {"network__hidden": -1}, {"network__hiden": 8}, {"network__core": "gru"},
+        {"network__num_glimpses": "two"}, {"preprocess": 3}, {"preprocess__size": "large"}, {"preprocess__size": -5},
+        {"preprocess__size": 10**9}, {"options": {"strats": 3}}, {"options": [1]},
+    ):  # fmt: skip
+        yield f"config.json {changes}", lambda changes=changes: zoo.pipeline(edited(**changes))
+    yield "options {'starts': 0}", lambda: zoo.pipeline(edited(options={"starts": 0}))(_digit())
+
+    def written(name: str, content: bytes | None, sums: bool = False) -> Path:
+        folder = _copy(tmp, sums)
+        if content is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(content)
+        return folder
+
+    for name, content in (
+        ("config.json", b""), ("config.json", b"{"), ("config.json", b"[]"), ("config.json", b"\xff\xfe"),
+        ("config.json", None), ("model.safetensors", b""), ("model.safetensors", b"x" * 99), ("model.safetensors", None),
+        ("SHA256SUMS", b"nonsense"), ("SHA256SUMS", b"00  model.safetensors"), ("SHA256SUMS", b"00  ../../x"),
+    ):  # fmt: skip
+        said = f"{name} is {'gone' if content is None else content[:12]!r}"
+        yield said, lambda name=name, content=content: zoo.pipeline(written(name, content))
+
+    def altered() -> Path:
+        folder = _copy(tmp, sums=True)
+        path = folder / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+        return folder
+
+    yield "one byte of the weights", lambda: zoo.pipeline(altered())
+    yield "an empty folder", lambda: zoo.pipeline(_empty(tmp))
+
+
+def _copy(tmp: Path, sums: bool = False) -> Path:
+    folder = tmp / "copy"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(_ram(tmp), folder)
+    if not sums:
+        (folder / "SHA256SUMS").unlink()
+    return folder
+
+
+def _empty(tmp: Path) -> Path:
+    (tmp / "hollow").mkdir(exist_ok=True)
+    return tmp / "hollow"
+
+
+def checkpoints(tmp: Path) -> Iterator[Case]:
+    """What is no checkpoint, or one that cannot be gone on with."""
+    model = LitRAM(**TINY)
+    whole = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    whole |= {"optimizer_states": [], "loops": {}}
+
+    def saved(content: Any) -> Path:
+        path = tmp / "x.ckpt"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        return path
+
+    wrong = {"empty": b"", "text": b"these are no weights", "a list": [1], "a number": 3, "a tensor": torch.ones(3),
+             "no weights": {**whole, "state_dict": {}}, "numbers": {**whole, "state_dict": {"a": 1}},
+             "an object": {**whole, "model": Path("x")}, "a module": model}  # fmt: skip
+    wrong |= {f"without {key}": {k: v for k, v in whole.items() if k != key} for key in whole}
+    wrong["NaN"] = {**whole, "state_dict": {**whole["state_dict"], "network.act.bias": torch.full((10,), NAN)}}
+    for name, content in wrong.items():
+        yield name, lambda content=content: reading.read_checkpoint(saved(content), resume=True)
+    yield "a folder", lambda: reading.read_checkpoint(tmp)
+    yield "no file", lambda: reading.read_checkpoint(tmp / "none.ckpt")
+    yield "another size", lambda: checking.check_resume(saved(whole), LitRAM(num_glimpses=2, hidden=9))
+    yield "another kind", lambda: checking.check_resume(saved(whole), LitBaseline(network="fc", size=28))
+
+
+def overrides(tmp: Path) -> Iterator[Case]:
+    """What commands are told."""
+    for words in (
+        [], ["trainer=cpu"], ["name=ram"], ["name=ram.mnist28_77"], ["name=ram.mnist28_6"], ["name=/no/such"], ["name="],
+        ["name=ram.mnist28_7", "ckpt=x"], ["ckpt=/no/such.ckpt"], ["name=ram.mnist28_7", "logger=csv"], ["name='ram'"],
+        ["name=ram.mnist28_7", "resume=auto"], ["name=ram.mnist28_7", "callbacks=default"], ["name=ram", "ckpt=ram"],
+        ["name=ram.mnist28_7", "++trainer.max_steps=3"], ["name=ram.mnist28_7", "~model.optimizer"],
+        ["name=ram.mnist28_7", "sweep=ram"], ["name=ram.mnist28_7", "monitor=x"],
+    ):  # fmt: skip
+        yield f"evaluate {words}", lambda words=words: arguments.evaluation_overrides(words)
+    for words in (["compile=true"], ["trainer.precision=16"], ["logger=none"], ["resume=x"], ["+callbacks.x=1"]):
+        yield f"benchmark {words}", lambda words=words: arguments.benchmark_overrides(words)
+    (tmp / "file").write_text("")
+    for runs in (tmp / "file", tmp / "file" / "below"):
+        yield f"runs={Path(runs).name}", lambda runs=runs: arguments.check_runs([f"runs={runs}"])
+
+    def checked(*words: str) -> None:
+        with initialize_config_module("conf", version_base="1.3"):
+            cfg = compose("train", overrides=list(words))
+        checking.check_config(cfg, words)
+
+    for words in (
+        ["seed=abc"], ["seed=-1"], ["seed=1.5"], ["seed=null"], ["seed=true"], ["seed=99999999999"], ["mode=best"],
+        ["trainer.max_epochs=-1"], ["trainer.max_epochs=-2"], ["trainer.max_epochs=x"], ["trainer.max_epochs=1.5"],
+        ["attention=dot"], ["self_attention=wide"],
+        ["attention=local_p", "model=ram_baseline"],
+    ):  # fmt: skip
+        yield f"train {words}", lambda words=words: checked(*words)
+
+
+def predictions(tmp: Path) -> Iterator[Case]:
+    """The predict command."""
+    (tmp / "no_pictures").mkdir(exist_ok=True)
+    Image.fromarray(_digit()).save(tmp / "digit.png")
+    (tmp / "bytes.txt").write_bytes(b"\xff\xfe\xfa")
+    (tmp / "nothing.txt").write_bytes(b"")
+    ram, digit = _ram(tmp), tmp / "digit.png"
+    text = "former.debian_sections"
+    for given in (
+        {}, {"name": ram}, {"input": "x"}, {"name": ram, "input": []}, {"name": ram, "input": "/no/such.png"},
+        {"name": ram, "input": str(tmp / "no_pictures")}, {"name": ram, "input": str(tmp / "none*.png")},
+        {"name": ram, "input": str(tmp / "bytes.txt")}, {"name": ram, "input": digit, "output": "/no/such/x.png"},
+        {"name": ram, "input": digit, "output": f"{tmp}/x.nonsense"}, {"name": ram, "input": digit, "lines": True},
+        {"name": ram, "input": digit, "lines": True, "output": f"{tmp}/x.png"}, {"name": ram, "input": digit, "top": 0},
+        {"name": ram, "input": digit, "top": "all"}, {"name": ram, "input": digit, "options": {"strats": 1}},
+        {"name": ram, "input": digit, "options": {"starts": "x"}}, {"name": ram, "input": digit, "options": 3},
+        {"name": text, "input": "/no/such.txt"}, {"name": text, "input": "./none.txt"}, {"name": text, "input": "a.txt"},
+        {"name": text, "input": str(tmp / "bytes.txt")}, {"name": text, "input": str(tmp / "nothing.txt")},
+        {"name": text, "input": str(tmp / "no_pictures")}, {"name": text, "input": "a game", "top": -1},
+        {"name": "ram.mnist28_77", "input": digit}, {"name": "/no/such", "input": digit},
+    ):  # fmt: skip
+        base = {"name": None, "input": None, "output": None, "lines": False, "top": None, "options": {}}
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+        yield f"{plain}", lambda plain=plain, base=base: predicting.answers(base | plain)

@@ -1,0 +1,250 @@
+"""Finding the object that a set of pictures has in common, without labels (appendix A.3)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from zoo.errors import ZooError, check_whole
+from zoo.looking.attention import Attention
+from zoo.models.spatial_transformer.network import SpatialTransformer, cnn
+from zoo.nn.grid import Attention as AttentionGrid
+from zoo.nn.grid import sample
+from zoo.nn.random import uniform
+from zoo.training.metrics import ErrorRate
+from zoo.training.module import ZooModule
+
+CROP = 28  # side of what is cut out, and of the digits that the encoder knows
+
+
+class Window(AttentionGrid):
+    """A transformer in attention form whose crop stays inside the picture, and its scale between two.
+
+    The paper does not say that it does. Without bounds the crops grew until all were black, or shrank to a single
+    bright pixel, which all pictures have in common too.
+
+    Args:
+        height, width: of the output in pixels.
+        least, most: of the scale; it starts in the middle.
+    """
+
+    def __init__(self, height: int, width: int, least: float, most: float):
+        if not 0 < least < most <= 1:
+            raise ZooError(f"least is {least} and most is {most}; expected 0 < least < most <= 1")
+        super().__init__(height, width)
+        self.identity.zero_()
+        self.least, self.most = least, most
+
+    def bounded(self, theta: Tensor) -> Tensor:
+        """What the localisation says (batch, 3) to scale and centre, (s, t_x, t_y)."""
+        scale = self.least + (self.most - self.least) * theta[:, :1].sigmoid()
+        return torch.cat((scale, theta[:, 1:].tanh() * (1 - scale)), 1)
+
+    def transform(self, theta: Tensor) -> Tensor:
+        return super().transform(self.bounded(theta))
+
+
+class Crops(NamedTuple):
+    """What was cut out of a picture of each set."""
+
+    output: Tensor  # (batch, sets, 1, 28, 28)
+    theta: Tensor  # (batch, sets, 3): scale and centre (x, y)
+
+
+def localisation(size: int) -> tuple[nn.Module, int]:
+    """8 filters of 9 x 9 with stride 4, pooling, and two layers of 8."""
+    side = ((size - 9) // 4 + 1) // 2
+    return nn.Sequential(
+        *(nn.Conv2d(1, 8, 9, stride=4), nn.MaxPool2d(2), nn.ReLU()),
+        nn.Flatten(),
+        *(nn.Linear(8 * side**2, 8), nn.ReLU()),
+        *(nn.Linear(8, 8), nn.ReLU()),
+    ), 8
+
+
+class Colocaliser(nn.Module):
+    """A transformer in attention form for each of several sets of pictures, and the encoder that compares crops.
+
+    Args:
+        size: of the pictures in pixels.
+        sets: of pictures, each with an object in common; they share nothing but the encoder.
+        width: filters of the encoder, the CNN of section 4.1.
+        least, most: of the scale of a crop, see :class:`Window`.
+        normalise: whether the activations of each layer of the encoder have length 1; the paper does not say. As they
+            are, blank crops are nearer to each other than those of digits.
+    """
+
+    def __init__(
+        self,
+        size: int = 84,
+        sets: int = 10,
+        width: int = 64,
+        least: float = 0.2,
+        most: float = 0.5,
+        normalise: bool = True,
+    ):
+        super().__init__()
+        self.normalise = normalise
+        check_whole(CROP, size=size)
+        check_whole(1, sets=sets, width=width)
+        self.localisers = nn.ModuleList(
+            SpatialTransformer(*localisation(size), Window(CROP, CROP, least, most), (CROP, CROP)) for _ in range(sets)
+        )
+        self.encoder = cnn(1, CROP, width, 10)
+        self.register_buffer("trained", torch.tensor(False))  # whether the encoder is
+
+    def forward(self, image: Tensor) -> Crops:
+        """image: (batch, sets, size, size)."""
+        warps = [localise(image[:, i, None]) for i, localise in enumerate(self.localisers)]
+        windows = [localise.grid.bounded(warp.theta) for localise, warp in zip(self.localisers, warps, strict=True)]
+        return Crops(torch.stack([warp.output for warp in warps], 1), torch.stack(windows, 1))
+
+    def encode(self, crop: Tensor) -> Tensor:
+        """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
+
+        Each of the three has length 1 (see `normalise`).
+        """
+        activations = []
+        for layer in self.encoder:
+            crop = layer(crop)
+            if isinstance(layer, nn.MaxPool2d | nn.Linear):
+                activations.append(F.normalize(crop.flatten(1), eps=1e-3) if self.normalise else crop.flatten(1))
+        return torch.cat(activations, 1)
+
+
+def triplets(e: Tensor, e_random: Tensor, margin: float = 1.0) -> Tensor:
+    """The sum over pairs n, m of max(0, |e_n - e_m|^2 - |e_n - e_n^rand|^2 + margin), its mean over n, m and sets.
+
+    Args:
+        e, e_random: (batch, sets, features) of the crops and of random crops of the same pictures.
+    """
+    e, e_random = e.transpose(0, 1), e_random.transpose(0, 1)  # (sets, batch, features)
+    between = torch.cdist(e, e, compute_mode="donot_use_mm_for_euclid_dist").square()  # (sets, batch, batch)
+    to_random = (e - e_random).square().sum(-1)  # (sets, batch)
+    hinge = (between - to_random[..., None] + margin).relu()
+    others = ~torch.eye(e.shape[1], dtype=torch.bool, device=e.device)
+    return (hinge * others).sum((1, 2)).mean() / max(1, e.shape[1] * (e.shape[1] - 1))
+
+
+def nearest(e: Tensor, candidates: Tensor) -> Tensor:
+    """Of several random crops the one that is most like the crop: (..., features), (..., K, features)."""
+    distance = (e.detach()[..., None, :] - candidates).square().sum(-1)
+    index = distance.argmin(-1)[..., None, None].expand(*distance.shape[:-1], 1, e.shape[-1])
+    return candidates.gather(-2, index).squeeze(-2)
+
+
+def boxes_of(theta: Tensor, size: int) -> Tensor:
+    """What a scale and a centre cut out: (..., 3) -> (..., 4) as (left, top, right, bottom) in pixels.
+
+    The centres of the border pixels are at -1 and 1, so that a crop of k pixels has the scale (k - 1) / (size - 1).
+    """
+    half = (theta[..., :1].abs() * (size - 1) + 1) / 2
+    centre = (theta[..., 1:] + 1) / 2 * (size - 1) + 0.5
+    return torch.cat((centre - half, centre + half), -1)
+
+
+def overlap(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of boxes (..., 4)."""
+    low, high = one[..., :2].maximum(other[..., :2]), one[..., 2:].minimum(other[..., 2:])
+    common = (high - low).clamp(min=0).prod(-1)
+    area = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (one, other))
+    return common / (area - common)
+
+
+class LitColocaliser(ZooModule):
+    """Pulls the crops of one set together and pushes each away from a random crop of its own picture.
+
+    The encoder is trained first, on plain digits, and then left alone. Pictures are never labelled; the true boxes
+    are for measuring: a crop is right if it overlaps the digit by more than a half.
+
+    Args:
+        margin: alpha.
+        randoms: random crops of a picture, of which the one that is most like the crop counts. The paper has one; then
+            a black crop is worth its while, since the random one often is not black.
+        encoder_steps: of training the encoder, 128 digits each.
+        optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
+        network: the arguments of :class:`Colocaliser`.
+    """
+
+    monitor = "val/error"
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        randoms: int = 8,
+        encoder_steps: int = 1000,
+        optimizer: dict | None = None,
+        schedule: dict | None = None,
+        **network,
+    ):
+        super().__init__(Colocaliser(**network), optimizer, schedule)
+        self.save_hyperparameters()
+        self.margin, self.randoms, self.encoder_steps = margin, randoms, encoder_steps
+        self.network.encoder.requires_grad_(False)
+        names = ("error", *(f"error_{i}" for i in range(len(self.network.localisers))))
+        self.errors = nn.ModuleDict({f"{stage}_{name}": ErrorRate() for stage in ("val", "test") for name in names})
+
+    def on_fit_start(self) -> None:
+        """Trains the encoder, unless a checkpoint brought it."""
+        if not self.network.trained:
+            train_encoder(self.network.encoder, *self.trainer.datamodule.digits(), self.encoder_steps)
+            self.network.trained.fill_(True)
+
+    def parameter_groups(self) -> list[dict]:
+        return [{"params": list(self.network.localisers.parameters())}]
+
+    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        image, shape = batch["image"], batch["image"].shape[:2]
+        crops = self.network(image)
+        scale = crops.theta[..., :1].detach()
+        e = self.network.encode(crops.output.flatten(0, 1)).view(*shape, -1)
+        negatives = []
+        for k in range(self.randoms):  # crops of the same size anywhere inside
+            place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - scale)
+            negatives.append(self.network.encode(self.cut(image, torch.cat((scale, place), -1)).flatten(0, 1)))
+        e_random = nearest(e, torch.stack(negatives, 1).view(*shape, self.randoms, -1))
+        return {"loss": triplets(e, e_random, self.margin)}
+
+    def cut(self, image: Tensor, theta: Tensor) -> Tensor:
+        """Crops of (batch, sets, size, size) by (batch, sets, 3): (batch, sets, 1, 28, 28)."""
+        grid = AttentionGrid.transform(self.network.localisers[0].grid, theta.flatten(0, 1))
+        found = sample(image.flatten(0, 1)[:, None], grid)
+        return found.view(*image.shape[:2], 1, CROP, CROP)
+
+    def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
+        found = boxes_of(self.network(batch["image"]).theta, batch["image"].shape[-1])
+        wrong = (overlap(found, batch["box"]) <= 0.5).long()  # (batch, sets)
+        metrics = {"error": self.errors[f"{stage}_error"]}
+        metrics["error"].update(wrong.flatten(), torch.zeros_like(wrong.flatten()))
+        if stage == "test":
+            for i, column in enumerate(wrong.unbind(1)):
+                metrics[f"error_{i}"] = self.errors[f"test_error_{i}"]
+                metrics[f"error_{i}"].update(column, torch.zeros_like(column))
+        return metrics
+
+    def record(self, batch: dict[str, Tensor]) -> Attention:
+        """The crop of each picture of the first set."""
+        image = batch["image"]
+        crops = self.network(image)
+        boxes = boxes_of(crops.theta[:, :1], image.shape[-1])[:, :, None]
+        return Attention(boxes=boxes, images=image[:, :1].clamp(0, 1), views=crops.output[:, :1].clamp(0, 1))
+
+
+@torch.enable_grad()
+def train_encoder(encoder: nn.Module, images: Tensor, labels: Tensor, steps: int, batch_size: int = 128) -> None:
+    """Adam, its rate decayed to 0; images (n, 28, 28) uint8. The random numbers of the process are left alone."""
+    device = next(encoder.parameters()).device
+    images, labels = images.to(device), labels.to(device)
+    encoder.requires_grad_(True)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
+    random = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        index = torch.randint(len(images), (batch_size,), generator=random).to(device)
+        optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
+        loss = F.cross_entropy(encoder(images[index, None].float() / 255), labels[index])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    encoder.requires_grad_(False)

@@ -1,0 +1,51 @@
+"""Pictures of digits in, labels and straightened digits out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.looking.attention import Attention
+from zoo.models.spatial_transformer.looks import record
+from zoo.pipelines import Digits, InputError, Label
+
+
+@dataclass(frozen=True)
+class Straightened(Label):
+    """The class of one picture, and the picture as the transformer made it for the classifier.
+
+    Args:
+        straight: (height, width) float32 in [0, 1].
+    """
+
+    straight: Tensor
+
+    def plain(self) -> dict[str, Any]:
+        return {name: value for name, value in super().plain().items() if name != "straight"}
+
+
+class Straighten(Digits):
+    """A picture of one bright digit on black, turned or bent, to its label and the straightened picture.
+
+    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
+    """
+
+    def answer(self, batch: list[Any]) -> list[Straightened]:
+        """One label for each picture; see :func:`zoo.looking.pictures.read_picture` for what a picture may be."""
+        if not getattr(self.network, "transformers", None):
+            raise InputError(f"{self.config['slug']}.{self.config['row']} has no transformer that could straighten")
+        image = torch.stack([self.prepare(raw, i, len(batch)) for i, raw in enumerate(batch)])[:, None].to(self.device)
+        answer = self.network(image)
+        probabilities = answer.logits.softmax(-1).cpu()
+        attention: Attention = record(image, answer.grids, answer.outputs)
+        return [
+            Straightened(attention[i], int(each.argmax()), each.tolist(), attention.views[i, 0, 0].cpu())
+            for i, each in enumerate(probabilities)
+        ]
+
+    def example(self, batch: int) -> dict[str, Tensor]:
+        """Noise as pictures: image (batch, 1, size, size)."""
+        size = self.size()
+        image = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(0))
+        return {"image": image.to(self.device)}

@@ -1,0 +1,122 @@
+"""What can be known before a training is checked before it, and refused in one sentence."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
+
+from zoo.errors import UnknownName, ZooError, check_choice, check_whole, suggest
+from zoo.training.overrides import key
+from zoo.training.reading import CheckpointError, read_checkpoint
+
+SCORED = {"val/f1": ("val/precision", "val/recall", "val/complete")}  # what only a whole validation measures
+READ_BY_MODELS = ("attention", "self_attention")  # groups that a model's config refers to, or nobody reads
+
+
+def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Checks the keys that this project reads itself, and that somebody reads the groups that were chosen.
+
+    Args:
+        cfg: of a training.
+        overrides: of the command line.
+
+    Raises:
+        ZooError: one sentence.
+    """
+    check_whole(0, 2**32 - 1, seed=cfg.seed)
+    check_choice(("min", "max", None), mode=cfg.mode)
+    model = str(OmegaConf.to_container(cfg.model, resolve=False))
+    for group in READ_BY_MODELS:
+        named = any(key(each).split(".")[0] == group for each in overrides)
+        if named and cfg.get(group) is not None and not re.search(rf"[{{:.]{group}[}}.,]", model):
+            raise ZooError(f"{cfg.model.get('_target_')} reads no {group}, so {group}= would change nothing")
+    trainer = cfg.trainer
+    if trainer.get("max_epochs") == -1:
+        if trainer.get("max_steps", -1) == -1 and not trainer.get("max_time"):
+            raise ZooError("trainer.max_epochs is -1, and neither trainer.max_steps nor trainer.max_time ends the run")
+    elif trainer.get("max_epochs") is not None:
+        check_whole(0, **{"trainer.max_epochs": trainer.max_epochs})
+    processors = max(8, os.cpu_count() or 1)
+    devices, accelerator = trainer.get("devices", 1), trainer.get("accelerator", "auto")
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    if on_cpu and isinstance(devices, int) and devices > processors:
+        raise ZooError(f"trainer.devices is {devices}; on this machine at most {processors} processes are started")
+
+
+def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
+    """The model of a config; `spec` is what only the data knows.
+
+    Raises:
+        ZooError: the data are not of the kind that the model learns from; one sentence.
+    """
+    for name in spec.keys() & cfg.model.keys():
+        if cfg.model[name] != spec[name]:
+            raise ZooError(f"model.{name} is {cfg.model[name]}, and the data say {spec[name]}; leave it out")
+    try:
+        return instantiate(cfg.model, **spec)
+    except InstantiationException as error:
+        found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
+        if not found or not isinstance(error.__cause__, TypeError):
+            raise
+        names = re.findall(r"'(\w+)'", found[2])
+        model, data = (cfg[part].get("_target_") for part in ("model", "data"))
+        if set(names) & set(spec) or found[1].startswith("missing"):
+            why = f"({', '.join(names)}); experiment= picks two that fit"
+            raise ZooError(f"{model} does not learn from {data} {why}") from None
+        near = suggest(names[0], cfg.model.keys() - set(names))
+        raise UnknownName(
+            f"{model} has no argument {', '.join(names)}{near or '; experiment= picks settings that fit'}"
+        ) from None
+
+
+def check_built(cfg: DictConfig, datamodule: pl.LightningDataModule, model: pl.LightningModule) -> None:
+    """Reads all splits, and holds their lengths against the positions that the network has learned.
+
+    Raises:
+        ZooError, datamodules' DataError: one sentence.
+    """
+    if not hasattr(datamodule, "split"):
+        datamodule.setup("fit")
+        for split in ("train", "val", "test") if hasattr(datamodule, "size") else ():
+            datamodule.size(split)
+        return
+    longest = getattr(getattr(model.network, "positions", None), "longest", None)
+    for split in ("train", "val", "test"):
+        sizes = [int(side.max(initial=0)) for side in datamodule.split(split).lengths()]
+        if longest is not None and max(sizes) > longest:
+            places = f"the network has {longest} positions (model.longest)"
+            raise ZooError(f"a sentence of the {split} split has {max(sizes)} tokens, and {places}")
+
+
+def check_resume(path: str | Path, model: pl.LightningModule) -> None:
+    """Raises CheckpointError for what this model cannot go on from, such as a checkpoint of another size."""
+    state, own = read_checkpoint(path, resume=True)["state_dict"], model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        if name not in state or name not in own:
+            where = "the checkpoint" if name not in state else f"this {type(model).__name__}"
+            raise CheckpointError(f"{path}: of another model, since {where} has no {name}")
+        if state[name].shape != own[name].shape:
+            sizes = f"{tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
+            raise CheckpointError(f"{path}: of another size, since {name} is {sizes}")
+
+
+class KnownMonitor(Callback):
+    """Ends a run before its first step if no validation measures what is to choose the best checkpoint."""
+
+    def __init__(self, monitor: str):
+        self.monitor = monitor
+
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        own = pl_module.monitor
+        known = sorted({*trainer.callback_metrics, own, *SCORED.get(own, ())})
+        if trainer.callback_metrics and self.monitor not in known and not self.monitor.startswith("train/"):
+            near = suggest(self.monitor, known) or f"; monitor= one of {', '.join(known)}"
+            raise UnknownName(f"there is no metric {self.monitor!r}{near}")
