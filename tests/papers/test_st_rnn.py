@@ -8,15 +8,53 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import zoo
 from datamodules.visits import Visits
+from zoo import release
 from zoo.errors import ZooError
 from zoo.models.st_rnn.baselines import METHODS
 from zoo.models.st_rnn.bins import between, distance, locate
 from zoo.models.st_rnn.module import LitNext
 from zoo.models.st_rnn.network import STRNN
-from zoo.models.st_rnn.pipeline import windows
+from zoo.models.st_rnn.pipeline import NextPlace, windows
 from zoo.models.st_rnn.ranking import CANDIDATES, MeanOfRanks, allowed, ranks
+from zoo.pipelines import InputError
 
+QUICK = {"st_rnn": {"dim": 4, "time_bounds": [0, 30], "distance_bounds": [0, 700], "decay": 0.5}} | {
+    f"st_rnn_{name}": {"dim": 4, "decay": 0.5} for name in ("counts", "mf", "fpmc", "prme", "recurrent")
+}  # see tests/small.py
+
+
+def visits(folder) -> tuple[str, ...]:
+    """Some users at some places, as check-ins, in place of any corpus."""
+    random = np.random.default_rng(0)
+    lines = [
+        f"u{user}\t2013-01-{1 + k:02d}T{random.integers(24):02d}:00:00Z\t{place}.0\t{9 * place}.0\tp{place}\n"
+        for user in range(8)
+        for k, place in enumerate(random.integers(0, 12, 20))
+    ]
+    (folder / "visits.txt").write_text("".join(lines))
+    return ("data.corpus=checkins", f"data.root={folder}/visits.txt", "data.exclude=null", "data.window_hours=48")
+
+
+FILES = dict.fromkeys(("flights", "gowalla", "gtd"), visits)
+RANKED = {  # what ranks alone, and what the data say
+    "negatives": {"negatives": "all"},
+    "candidates": {"candidates": "sampled", "sampled": 3},
+    "sampled": {"candidates": "sampled", "sampled": 3},
+    "radius_km": {"candidates": "radius"},
+    **dict.fromkeys(("users", "places"), "the data say how many there are"),
+    "method": "each has a config of its own, with its own arguments",
+}
+COUNTED = dict.fromkeys(("dim", "negatives", "decay", "optimizer", "visits"), "counts have nothing to learn")
+OPTIONS = {  # see tests/test_options.py
+    "st_rnn": {**RANKED, "time_bounds": {"time_bounds": [0]}, "distance_bounds": {"distance_bounds": [0]}},
+    "st_rnn_counts": {**RANKED, **COUNTED},
+    "st_rnn_mf": {**RANKED, "method": {"method": "fpmc"}},
+    "st_rnn_fpmc": {**RANKED, "region_km": {"region_km": 500}},
+    "st_rnn_prme": {**RANKED, "hours": {"hours": 30}},
+    "st_rnn_recurrent": RANKED,
+}
 TIMES, DISTANCES = (0.0, 5.0, 20.0, 60.0), (0.0, 100.0, 700.0)
 USERS, PLACES = 3, 7
 
@@ -314,3 +352,72 @@ def test_the_pipelines_windows_are_the_datas(times, width, strict):
 def test_what_cannot_be_meant_is_one_sentence(arguments, message):
     with pytest.raises(ZooError, match=message):
         LitNext(users=USERS, places=PLACES, **arguments)
+
+
+@pytest.fixture(scope="module")
+def look(data, tmp_path_factory):
+    """The pipeline of a released network for the data of this file."""
+    folder = tmp_path_factory.mktemp("released")
+    data.save(folder / "tokenizer")
+    bounds = {"time_bounds": list(TIMES), "distance_bounds": list(DISTANCES)}
+    arguments = {"users": USERS, "places": PLACES, "dim": 4, **bounds}
+    torch.manual_seed(0)
+    preprocess = NextPlace.preprocess({"window_hours": data.window_hours, "strict": data.strict})
+    files = sorted((folder / "tokenizer").iterdir())
+    how = {"name": "st_rnn.flights_st_rnn", "config": arguments, "preprocess": preprocess, "files": files}
+    return zoo.pipeline(release.save(STRNN(**arguments), folder / "weights", **how))
+
+
+def asked(data, user, position):
+    """The visits of a user before one of them, as the pipeline wants them, in no order."""
+    rows = slice(data.start[user], data.start[user] + position + 1)
+    times = [str(np.datetime64(round(hour * 3600), "s")) for hour in data.trails.hours[rows]]
+    places = [data.trails.places[place] for place in data.trails.place[rows]]
+    visits = list(zip(times, places, strict=True))
+    return {"visits": visits[:-1][::-1], "time": times[-1], "user": data.trails.users[user]}
+
+
+@pytest.mark.parametrize(("user", "position"), [(0, 3), (1, 10), (2, 14)])
+def test_the_pipeline_answers_as_the_network_does(user, position, data, look):
+    batch = data.batch("test", [user])
+    row = (batch["position"] == position).nonzero()[:, 0]
+    scores = look.network(batch, row)[0].softmax(-1)
+    result = look(asked(data, user, position), top=PLACES)
+    for place, probability in result.probabilities.items():
+        assert probability == pytest.approx(scores[data.trails.places.index(place)].item(), rel=1e-3)
+    assert result.place == max(result.probabilities, key=result.probabilities.get)
+    window = (batch["of"] == row).sum()
+    assert len(result.contributions) == window and result.attention.weights.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unknown_user_has_no_vector(data, look):
+    known = asked(data, 1, 9)
+    unknown = {key: value for key, value in known.items() if key != "user"}
+    before = look(unknown, top=PLACES).probabilities
+    with torch.no_grad():
+        look.network.p.weight[data.trails.users.index(known["user"])] += 1
+    assert look(unknown, top=PLACES).probabilities == before
+    assert look(known, top=PLACES).probabilities != before
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"visits": [], "time": "2013-01-01"}, "there are no visits"),
+        ({"visits": [("2013-01-02", "p0")], "time": "2013-01-01"}, "later than 2013-01-01"),
+        ({"visits": [("2013-01-01", "p9")], "time": "2013-01-02"}, "no place 'p9' in the data; did you mean p"),
+        ({"visits": [("noon", "p0")], "time": "2013-01-02"}, "'noon' is no time in ISO 8601"),
+        ({"visits": [("2013-01-01", "p0")], "time": "2013-01-02", "user": "x"}, "no user 'x'"),
+        ({"visits": [("2013-01-01", "p0")]}, "expected a dict with visits, time"),
+        ({"visits": ["p0"], "time": "2013-01-02"}, "a visit is 'p0'; expected a time and a place"),
+        ("BOS", "expected a dict with visits, time"),
+    ],
+)
+def test_an_input_that_cannot_be_meant_is_one_sentence(raw, message, look):
+    with pytest.raises(InputError, match=message):
+        look(raw)
+
+
+def test_one_visit_and_two_at_one_time_are_answered(look):
+    assert look({"visits": [("2013-01-01", "p0")], "time": "2013-01-01"}).place
+    assert look({"visits": [("2013-01-01", "p0"), ("2013-01-01", "p1")], "time": "2014-01-01"}).place

@@ -74,6 +74,9 @@ class NextPlace(Pipeline):
     def _one(self, raw: Any, top: int) -> Next:
         if not isinstance(raw, dict) or not {"visits", "time"} <= raw.keys() <= {"visits", "time", "user"}:
             raise InputError("expected a dict with visits, time and perhaps user")
+        for visit in raw["visits"]:
+            if not isinstance(visit, list | tuple) or len(visit) != 2:
+                raise InputError(f"a visit is {visit!r}; expected a time and a place")
         asked, visits = hours(raw["time"]), sorted((hours(time), self._place(place)) for time, place in raw["visits"])
         if not visits:
             raise InputError("there are no visits; a place is predicted from the visits before it")
