@@ -1,6 +1,7 @@
 """What several test files use: composed configs, and commands in this process or in another."""
 
 import io
+import itertools
 import json
 import logging
 import os
@@ -55,6 +56,21 @@ def composed(tmp_path):
 
     yield build
     GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A function from an experiment to overrides that let it run in a second; see tests/small.py."""
+    from tests.small import overrides
+
+    counter = itertools.count()
+
+    def build(experiment: str) -> tuple[str, ...]:
+        folder = tmp_path / f"small_{next(counter)}"
+        folder.mkdir()
+        return overrides(experiment, folder)
+
+    return build
 
 
 def command(script: str, *arguments: str, check: bool = True, **environment: str | None) -> subprocess.CompletedProcess:

@@ -58,7 +58,7 @@ def cifar(folder: Path) -> tuple[str, ...]:
     return (f"data.root={folder}", "data.validation=8", "data.limit=16")
 
 
-def house_numbers(folder: Path) -> tuple[str, ...]:
+def numbers(folder: Path) -> tuple[str, ...]:
     pytest.importorskip("h5py")
     from tests.datamodules.test_colour import write_svhn
 
@@ -67,10 +67,20 @@ def house_numbers(folder: Path) -> tuple[str, ...]:
     return (f"data.root={folder}", "data.validation=8", "data.limit=16")
 
 
+def birds(folder: Path) -> tuple[str, ...]:
+    from tests.datamodules.test_cub import write_cub
+
+    write_cub(folder / "birds", pictures=36)
+    few = ("data.size=64", "data.validation=8", "data.limit=16", "data.workers=0")
+    return (f"data.root={folder}/birds", *few)
+
+
 Files = Callable[[Path], tuple[str, ...]]  # makes files in a folder and returns the overrides that name them
 DATA: dict[str, Files] = {
     "cifar10": cifar,
-    "svhn": house_numbers,
+    "cub": birds,
+    "house_numbers": lambda folder: (*numbers(folder), "data.size=32"),
+    "svhn": numbers,
     "debian": lambda folder: ("data.vocabulary=60", "data.limit=40"),
     "debian_characters": lambda folder: ("data.context=16", "data.limit=40"),
     "debian_sections": lambda folder: ("data.vocabulary=60", "data.max_length=16", "data.limit=40"),

@@ -5,8 +5,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from tests import small
 from tests.conftest import ROOT
+from tests.small import EXPERIMENTS, FAST, data, different, read
 from zoo.training import running
 
 
@@ -16,24 +16,24 @@ def plain(value) -> bool:
     return (type(value) is list and all(map(plain, value))) or type(value) in (str, int, float, bool, type(None))
 
 
-@pytest.mark.parametrize("experiment", small.different())
-def test_every_kind_of_row_runs_two_steps_and_leaves_a_plain_checkpoint(experiment, composed, tmp_path):
+@pytest.mark.parametrize("experiment", different())
+def test_every_kind_of_row_runs_two_steps_and_leaves_a_plain_checkpoint(experiment, composed, small, tmp_path):
     """A kind is a pair of model and data, and whatever else a row says but numbers, files and languages."""
-    metric = running.train(composed(f"experiment={experiment}", *small.overrides(experiment, tmp_path)))
+    metric = running.train(composed(f"experiment={experiment}", *small(experiment)))
     assert metric is not None and metric >= 0
     checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["hyper_parameters"] and plain(checkpoint["hyper_parameters"])
 
 
-@pytest.mark.parametrize("experiment", small.EXPERIMENTS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_row_instantiates_at_its_full_size(experiment, composed, tmp_path):
     """All but its data, which is made small and is instantiated with it; weights take no memory here."""
-    groups = small.read(experiment).groups
-    cfg = composed(f"experiment={experiment}", *small.data(experiment.split("/")[0], groups["data"], tmp_path))
+    groups = read(experiment).groups
+    cfg = composed(f"experiment={experiment}", *data(experiment.split("/")[0], groups["data"], tmp_path))
     assert OmegaConf.to_container(cfg, resolve=True)
-    data = instantiate(cfg.data)
+    spec = instantiate(cfg.data).spec
     with torch.device("meta"):
-        model = instantiate(cfg.model, **data.spec)
+        model = instantiate(cfg.model, **spec)
     assert sum(p.numel() for p in model.parameters()) > 0
     assert instantiate(cfg.trainer, logger=False).max_epochs == cfg.trainer.max_epochs
     assert all(instantiate(callback) for callback in cfg.callbacks.values() if callback)
@@ -62,15 +62,13 @@ def test_a_baseline_takes_attention_and_others_do_without(composed):
 
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
 def test_loggers_write_into_the_run_folder(logger, composed, tmp_path):
-    running.train(
-        composed("experiment=ram/mnist28_6", "debug=fast", *small.FAST[2:], "data.limit=32", f"logger={logger}")
-    )
+    running.train(composed("experiment=ram/mnist28_6", "debug=fast", *FAST[2:], "data.limit=32", f"logger={logger}"))
     pattern = {"csv": "metrics.csv", "tensorboard": "events.out*", "wandb": "wandb/offline-run-*"}[logger]
     assert list((tmp_path / "run").glob(pattern))
 
 
 def test_compiled_keys_do_not_reach_a_checkpoint(composed, tmp_path):
     """module.compile() keeps the names of the parameters; torch.compile(module) would prefix them."""
-    running.train(composed("experiment=ram/mnist28_6", *small.FAST))
+    running.train(composed("experiment=ram/mnist28_6", *FAST))
     state = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert state and not any("_orig_mod" in name for name in state)

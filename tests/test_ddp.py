@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, command, last_json
+from tests.small import EXPERIMENTS
 from tests.stops import take
-from tests.test_configs import EXPERIMENTS, small  # noqa: F401
 from zoo.models.ram import LitRAM
 
 pytestmark = [pytest.mark.ddp, pytest.mark.xdist_group("ddp")]
@@ -141,7 +141,7 @@ def test_what_learns_has_a_gradient(policy, num_glimpses):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_experiment_takes_a_step_under_two_processes(small, tmp_path):  # noqa: F811
+def test_every_experiment_takes_a_step_under_two_processes(small, tmp_path):
     """Their runs are started one after the other in two processes, which torchrun starts."""
     runs = [[f"experiment={name}", *small(name), "trainer=ddp_cpu"] for name in EXPERIMENTS]
     take(tmp_path, [{"folder": f"run_{i}", "overrides": run} for i, run in enumerate(runs)])

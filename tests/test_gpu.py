@@ -12,7 +12,6 @@ from pytorch_lightning.callbacks import Callback
 
 import zoo
 from tests.conftest import ROOT
-from tests.test_configs import small  # noqa: F401
 from tests.test_resume import SMALL, TEXT, assert_same, weights
 from zoo.training import benchmarking, running
 from zoo.training.compiling import speed_up
@@ -66,7 +65,7 @@ def gradients(model):
 
 
 @pytest.mark.parametrize("experiment", ROOMS)
-def test_forward_backward_and_record_equal_those_of_the_processor(experiment, composed, small):  # noqa: F811
+def test_forward_backward_and_record_equal_those_of_the_processor(experiment, composed, small):
     cfg = composed(f"experiment={experiment}", *small(experiment))
     losses, found, looked = [], [], []
     for device in ("cpu", "cuda"):
@@ -121,7 +120,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_an_undisturbed_one(overrides
 
 @pytest.mark.parametrize("experiment", STATIC)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experiment, precision, composed, small):  # noqa: F811
+def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experiment, precision, composed, small):
     model, batch = on("cuda", composed(f"experiment={experiment}", *small(experiment)))
     model.train()
     replayed = copy.deepcopy(model)

@@ -16,7 +16,6 @@ from hydra.utils import instantiate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from tests.test_configs import small  # noqa: F401
 from tests.test_precision import ROOMS
 
 COMPOSITE = {"CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional", "CompositeImplicitAutograd"}
@@ -83,7 +82,7 @@ def test_the_list_says_what_is_known():
 
 
 @pytest.mark.parametrize("experiment", ROOMS)
-def test_no_step_needs_what_mps_lacks(experiment, composed, small, monkeypatch):  # noqa: F811
+def test_no_step_needs_what_mps_lacks(experiment, composed, small, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for the meta device
     cfg = composed(f"experiment={experiment}", *small(experiment), "data.batch_size=8")
     datamodule = instantiate(cfg.data)

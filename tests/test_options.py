@@ -36,7 +36,13 @@ OTHERS = {
     ],
 }
 LONG = {"normalise": "length", "alpha": 5.0}  # without, the shortest translation wins
-OF_TRANSLATORS = {"beam": LONG, "alpha": LONG, "normalise": {"alpha": 5.0}, "extra": LONG, "ban_unknown": LONG}
+OF_TRANSLATORS = {
+    "beam": {**LONG, "beam": 1},
+    "alpha": LONG,
+    "normalise": {"alpha": 5.0},
+    "extra": LONG,
+    "ban_unknown": LONG,
+}
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 
 
@@ -144,7 +150,7 @@ class Room:
     """A config of conf/model with a tiny network, and a row of it on a little data."""
 
     def __init__(self, composed, experiment: str, folder):
-        slug, self.name = experiment.split("/")[0], small.read(experiment).groups["model"]
+        self.slug, self.name = experiment.split("/")[0], small.read(experiment).groups["model"]
         cfg = composed(f"experiment={experiment}", *small.overrides(experiment, folder))
         self.data = Data(cfg.data)
         config = OmegaConf.to_container(cfg.model, resolve=True)
@@ -155,13 +161,13 @@ class Room:
         mine = accepted(self.kind)
         self.options = (accepted(network) if "network" not in mine else {}) | mine
         self.words = self._words(network)
-        table = getattr(small.tests_of(slug), "OPTIONS", {}).get(self.name, {})
+        table = getattr(small.tests_of(self.slug), "OPTIONS", {}).get(self.name, {})
         self.beside = (OF_TRANSLATORS if issubclass(self.kind, LitTranslator) else {}) | table
         self._seen: dict[str, list[str]] = {}
 
     def _words(self, network: type) -> dict[str, list[str]]:
         """Those of the comment behind a key, and under "" all that the docstrings quote."""
-        text = (ROOT / f"conf/model/{self.name}.yaml").read_text()
+        text = "".join(path.read_text() for path in sorted((ROOT / "conf/model").glob(f"{self.slug}*.yaml")))
         comments = dict(re.findall(r"^(\w+):.*?# (.*)$", text, re.MULTILINE))
         docs = "".join(each.__doc__ or "" for each in (*self.kind.__mro__, *network.__mro__))
         return {key: re.findall(r"\w+", value) for key, value in comments.items()} | {"": re.findall(r'"(\w+)"', docs)}

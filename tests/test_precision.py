@@ -8,7 +8,6 @@ import torch
 import zoo
 from tests.conftest import command, last_json
 from tests.nn.test_lengths import TRANSLATORS
-from tests.test_configs import small  # noqa: F401
 from zoo.models.draw import DRAW
 from zoo.models.former import Former
 from zoo.models.ram import RAM, LitBaseline
@@ -144,14 +143,14 @@ def trains(experiment, precision, composed, overrides, folder):
 
 
 @pytest.mark.parametrize(("experiment", "precision"), QUICK)
-def test_trains_and_is_measured(experiment, precision, composed, small, tmp_path):  # noqa: F811
+def test_trains_and_is_measured(experiment, precision, composed, small, tmp_path):
     trains(experiment, precision, composed, small(experiment), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("experiment", ROOMS)
-def test_every_room_trains_and_is_measured(experiment, precision, composed, small, tmp_path):  # noqa: F811
+def test_every_room_trains_and_is_measured(experiment, precision, composed, small, tmp_path):
     trains(experiment, precision, composed, small(experiment), tmp_path)
 
 

@@ -26,6 +26,29 @@ from zoo.models.spatial_transformer.warbean import WarBean
 from zoo.nn.grid import GRIDS, make_grid, sample
 from zoo.pipelines import InputError
 
+BIRDS = {"backbone": "test_resnet", "crop": 64, "size": 64}
+QUICK = {  # see tests/small.py
+    "spatial_transformer": {"width": 8},
+    "spatial_transformer_birds": BIRDS,
+    "spatial_transformer_colocalisation": {"encoder_steps": 2, "width": 8},
+    "spatial_transformer_numbers": {"filters": [4] * 8, "hidden": 16, "size": 32},
+}
+DESIGN = {"design": "says which network, and the arguments are its"}
+OPTIONS = {  # see tests/test_options.py
+    "spatial_transformer": {**DESIGN, "control": {"transformer": "tps"}, "budget": {"width": None}},
+    "spatial_transformer_birds": {
+        **DESIGN,
+        "channels": "the backbones take colour",
+        "weights": "needs a file; test_spatial_transformer_large.py has one",
+        "backbone": {"backbone": "test_vit"},
+    },
+    "spatial_transformer_colocalisation": {
+        "sets": "as many as the data has",
+        "encoder_steps": "comes before the steps that are measured",
+    },
+    "spatial_transformer_numbers": {**DESIGN, "filters": {"filters": [5] * 8}},
+    "spatial_transformer_warbean": {**DESIGN, "channels": "the digits are grey"},
+}
 KINDS = ("affine", "projective", "tps")
 QUICK = {  # arguments of tiny networks, by config of conf/model
     "spatial_transformer_colocalisation": {"width": 2, "encoder_steps": 2},
