@@ -1,8 +1,8 @@
 """Overrides with which any row of conf/experiment runs in a second: a tiny network, few samples, files made for it.
 
 The arguments of a tiny network stand in QUICK of a room's tests/papers/test_<slug>.py, by config of conf/model. What
-data needs stands here, by config of conf/data; a room that is alone with its data may have it in FILES of its tests. ALIKE
-there names keys whose words make no new kind of row.
+data needs stands here, by config of conf/data; a room that is alone with its data may have it in FILES of its tests.
+ALIKE there names keys whose words make no new kind of row.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 
 class Trainer:
     def __init__(self, rank, world):
-        self.global_rank, self.world_size = rank, world
+        self.global_rank, self.world_size, self.overfit_batches = rank, world, 0
         progress = types.SimpleNamespace(current=types.SimpleNamespace(ready=0))
         self.fit_loop = types.SimpleNamespace(epoch_loop=types.SimpleNamespace(batch_progress=progress))
 
