@@ -18,7 +18,7 @@ RELEASED = [
 ]
 
 # half a minute or more each: a part of their test set in `make test`, which tells broken weights, and all for a release
-LONG = ("bahdanau.debian_", "former.debian_characters", "luong.debian_", "transformer.debian_")
+LONG = ("bahdanau.debian_", "draw.mnist", "former.debian_characters", "luong.debian_", "transformer.debian_")
 CASES = [
     *((*row, 200 if row[0].startswith(LONG) else None) for row in RELEASED),
     *(pytest.param(*row, None, marks=pytest.mark.slow) for row in RELEASED if row[0].startswith(LONG)),
@@ -41,10 +41,10 @@ def test_released_weights_reproduce_their_metric(name, printed, limit, composed,
     evaluating.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     if "test/error" in metrics:
-        slack = 0.1 if name.startswith("former.") else 0.02  # another processor: 2 of 10,000 digits, 3 of 3,000 texts
+        slack = 0.1 if name.startswith("former.") else 0.03  # another processor: 3 of 10,000 digits, 3 of 3,000 texts
         assert metrics["test/error"] == pytest.approx(printed, abs=slack)
     elif "test/bound" in metrics:
-        assert metrics["test/bound"] == pytest.approx(printed, abs=0.1)
+        assert metrics["test/bound"] == pytest.approx(printed, abs=5 if limit else 0.1)
     elif "test/bits" in metrics:
         assert metrics["test/bits"] == pytest.approx(printed, abs=0.2 if limit else 0.01)
     else:
