@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import unicodedata
 from pathlib import Path
 
 import matplotlib
@@ -22,11 +21,11 @@ from torch import Tensor
 
 from zoo.looking.attention import Attention
 from zoo.looking.film import film
+from zoo.looking.names import labels, ticked
 
 MOST = 13.0  # inches that a figure is at most wide or high
 FAINTEST = 0.05  # weights below are not drawn as lines
 PATH = "#56B4E9"  # sky blue of Okabe and Ito's colours for all kinds of colour vision
-VISIBLE = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥"})
 MARKED = 9  # points of the words at panels
 OUTLINE = [withStroke(linewidth=2.5, foreground="black", alpha=0.7)]  # lines show on white ink as on a black ground
 
@@ -96,7 +95,7 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
     one = attention[index]
     weights = _array(one.weights)[0]  # (heads, outputs, inputs)
     heads, outputs, inputs = weights.shape
-    inputs, outputs = _names(one.inputs, inputs), _names(one.outputs, outputs)
+    inputs, outputs = ticked(one.inputs, inputs), ticked(one.outputs, outputs)
     axis_names = _axis_names(one)
     columns = heads // one.layers if one.layers > 1 else math.ceil(math.sqrt(heads))
     rows = math.ceil(heads / columns)
@@ -123,8 +122,8 @@ def alignment_matrix(attention: Attention, index: int = 0, title: str | None = N
         ax.tick_params(which="both", length=0)
         ax.xaxis.tick_top()
         top, left = head < columns, head % columns == 0
-        ax.set_xticks(*_labels(inputs, every, top), rotation=90, fontsize=font, parse_math=False)
-        ax.set_yticks(*_labels(outputs, every, left), fontsize=font, parse_math=False)
+        ax.set_xticks(*labels(inputs, every, top), rotation=90, fontsize=font, parse_math=False)
+        ax.set_yticks(*labels(outputs, every, left), fontsize=font, parse_math=False)
         if heads > 1:
             layer, within = divmod(head, heads // one.layers)
             where = f"layer {layer + 1}, " if one.layers > 1 else ""
@@ -144,7 +143,7 @@ def head_lines(attention: Attention, index: int = 0, title: str | None = None) -
     one = attention[index]
     weights = _array(one.weights)[0]  # (heads, outputs, inputs)
     layers = weights.reshape(one.layers, -1, *weights.shape[1:])
-    sides = [_names(names, size) for names, size in zip((one.outputs, one.inputs), weights.shape[1:], strict=True)]
+    sides = [ticked(names, size) for names, size in zip((one.outputs, one.inputs), weights.shape[1:], strict=True)]
     most_weight = _largest(weights)
     longest, most = max(map(len, sides)), max((len(name) for side in sides for name in side), default=1)
     wide = most * 0.08
@@ -188,7 +187,7 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
     one = attention[index]
     image, boxes = _image(one), _array(one.boxes)[0]  # (steps, windows, 4)
     steps, windows = boxes.shape[:2]
-    names = _names(one.outputs, steps)
+    names = ticked(one.outputs, steps)
     seen = np.unique(np.linspace(0, steps - 1, min(steps, 16)).round().astype(int)) if one.views is not None else []
     side = 4.2
     cell = min(1.2, 8 / max(len(seen), 1), (side - 0.3) / windows - 0.1)
@@ -219,7 +218,7 @@ def bent_lattice(attention: Attention, index: int = 0, title: str | None = None)
     image, lattices = _image(one), _array(one.lattices)[0]  # (steps, rows, columns, 2)
     steps = len(lattices)
     views = None if one.views is None else _array(one.views)[0]
-    names, side = _names(one.outputs, steps), 3.2
+    names, side = ticked(one.outputs, steps), 3.2
     columns = 1 if views is None else 2
     figure = _figure(side * columns, side * steps + (0.4 if title else 0), title)
     axes = figure.subplots(steps, columns, squeeze=False)
@@ -264,7 +263,7 @@ def painting(attention: Attention, index: int | None = 0, title: str | None = No
     axes = figure.subplots(len(samples), columns, squeeze=False)
     for row, sample in zip(axes, samples, strict=True):
         one = attention[sample]
-        names, boxes, frames = _names(one.outputs, steps), _array(one.boxes)[0], _array(one.frames)[0]
+        names, boxes, frames = ticked(one.outputs, steps), _array(one.boxes)[0], _array(one.frames)[0]
         if given:
             _show(row[0], _image(one))
         for step, ax in zip(seen, row[given:], strict=True):
@@ -281,7 +280,7 @@ def heat_maps(attention: Attention, index: int = 0, title: str | None = None) ->
     one = attention[index]
     image, weights = _image(one), one.weights.float()
     heads, outputs = weights.shape[1:3]
-    names = _names(one.outputs, outputs)
+    names = ticked(one.outputs, outputs)
     maps = weights[0].unflatten(-1, one.grid)  # (heads, outputs, rows, columns)
     smooth = _array(F.interpolate(maps, size=image.shape[1:], mode="bicubic").clamp(min=0))
     grey = np.broadcast_to(image.mean(0, keepdims=True), (1, *image.shape[1:]))
@@ -392,25 +391,3 @@ def _image(one: Attention) -> np.ndarray:
     if one.images.shape[1] not in (1, 3):
         raise ValueError(f"an image of {one.images.shape[1]} channels cannot be drawn, only one of 1 or 3")
     return _array(one.images)[0]
-
-
-def _names(names: list[list[str]], size: int) -> list[str]:
-    """What stands at the ticks: names, spaces made visible and cut to 20 characters, or else numbers from 1.
-
-    The mark at the end of a word, of vocabularies of sub-words, is left out.
-    """
-    row = names[0] if names else [str(i + 1) for i in range(size)]
-    names = [_left_to_right(name.removesuffix("</w>").translate(VISIBLE)) for name in row]
-    return [name if len(name) <= 20 else name[:19] + "…" for name in names]
-
-
-def _labels(names: list[str], every: int, shown: bool) -> tuple[list[int], list[str]]:
-    """Ticks and their labels, for every so many-th name."""
-    ticks = list(range(0, len(names), every)) if shown else []
-    return ticks, [names[i] for i in ticks]
-
-
-def _left_to_right(name: str) -> str:
-    """A word of letters that are read from the right, as Hebrew ones, in the order in which they are drawn."""
-    letters = [unicodedata.bidirectional(letter) for letter in name if letter.isalpha()]
-    return name[::-1] if letters and set(letters) == {"R"} else name

@@ -6,6 +6,10 @@ output where in the input it is read: a transformation from the output's frame t
 float32, also under mixed precision.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,11 +19,18 @@ from zoo.errors import UnknownName, ZooError, check_whole, suggest
 NEAREST = 1e-6  # a denominator is kept so far from zero
 
 
-# constants are computed on the processor, also where a network is built elsewhere or without memory
-HOST = torch.device("cpu")
+def on_host(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Computes a constant on the processor, also where a network is built elsewhere or without memory for weights."""
+
+    @wraps(make)
+    def made(*args: Any, **kwargs: Any) -> Tensor:
+        with torch.device("cpu"):
+            return make(*args, **kwargs)
+
+    return made
 
 
-@HOST
+@on_host
 def lattice(height: int, width: int) -> Tensor:
     """The pixels of a picture: (height, width, 2) as (x, y)."""
     y, x = torch.meshgrid(line(height), line(width), indexing="ij")
@@ -43,10 +54,8 @@ class Grid(nn.Module):
     def __init__(self, height: int, width: int, identity: list[float] | Tensor):
         super().__init__()
         check_whole(1, height=height, width=width)
-        with HOST:
-            identity = torch.as_tensor(identity, dtype=torch.float32)
         self.register_buffer("points", lattice(height, width), persistent=False)
-        self.register_buffer("identity", identity, persistent=False)
+        self.register_buffer("identity", on_host(torch.as_tensor)(identity, dtype=torch.float32), persistent=False)
 
     def forward(self, theta: Tensor) -> Tensor:
         with torch.autocast(theta.device.type, enabled=False):
@@ -127,7 +136,7 @@ class TPS(Grid):
         return (self.basis.to(theta.dtype) @ sources).view(len(theta), *self.points.shape)
 
 
-@HOST
+@on_host
 def spline_basis(control: Tensor, points: Tensor, smoothing: float = 0.0) -> Tensor:
     """The matrix B with f(points) = B f(control) for the thin plate spline f through the control points.
 
