@@ -1,4 +1,4 @@
-"""CPU seconds of a training step and of beam search beside Joey NMT 2.3, torch.nn.Transformer, or a plain DRAW.
+"""CPU seconds of a training step and of beam search beside Joey NMT 2.3, torch.nn.Transformer, or plain networks.
 
 Every contender has the same shape and the same batch of random sentences, and runs in a process of its own, in turns;
 the best of all rounds counts. Joey NMT lives in an environment of its own (`pip install joeynmt==2.3.0
@@ -6,6 +6,10 @@ importlib_metadata` and the zoo's version of torch); without it the others are m
 after Luong must be bidirectional, so it is 128 wide each way; the zoo's, as the paper's, reads in one direction.
 
 DRAW's steps are of 100 digits and T = 64, with attention; the plain one is that of scripts/plain_draw.py.
+
+A spatial transformer's warp is of 64 digits by 16 control points, beside kornia 0.9 where it is installed (its path may
+stand in PYTHONPATH), which is first shown to give the same; a step is of WarBean's network with 4 x 4 points and 64
+digits, its data included, beside that of scripts/plain_tps.py.
 
 python scripts/peers.py transformer --joey <environment>/bin/python
 """
@@ -23,11 +27,12 @@ import torch
 WORDS, BATCH, BEAM = 8000, 64, 5
 LENGTH = {"transformer": 32, "bahdanau": 25, "luong": 25}  # symbols of source and target
 DIGITS = 100  # of a step of DRAW
-ROUNDS, STEPS = 3, {"train": 3, "decode": 1}
+ROUNDS, STEPS = 3, {"train": 3, "decode": 1, "warp": 30, "step": 30}
 CONTENDERS = {
     "train": ["zoo bf16", "joey fp32", "joey bf16", "torch bf16"],
     "decode": ["zoo bf16", "zoo fp32", "joey fp32", "joey bf16"],
 }
+WARPS = {"warp": ["zoo fp32", "kornia fp32"], "step": ["zoo fp32", "zoo bf16", "plain fp32"]}
 PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16", "zoo fp32 compiled", "zoo bf16 compiled"]
 RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
 
@@ -157,13 +162,81 @@ def of_draw(made: str, half: bool, compiled: bool) -> Callable[[], None]:
     return training(model, lambda: model.loss({"image": image, "key": key})["loss"], half)
 
 
+def of_warp(made: str) -> Callable[[], torch.Tensor]:
+    """Grids and samples of a thin plate spline of 4 x 4 control points, forward, for a batch of digits.
+
+    Both give the same pictures where the control points are moved by an affine map, which is looked at first. Where
+    they bend, kornia's spline is another one: its kernels stand at the moved points.
+    """
+    from zoo.nn.grid import TPS, sample
+
+    torch.manual_seed(0)
+    image, tps = torch.rand(BATCH, 1, 28, 28), TPS(28, 28)
+    control = tps.identity.view(1, -1, 2).expand(BATCH, -1, -1).contiguous()
+    bent = control + 0.1 * torch.randn(BATCH, 16, 2)
+
+    def ours(places: torch.Tensor) -> torch.Tensor:
+        return sample(image, tps(places.flatten(1)))
+
+    if made == "zoo":
+        return lambda: ours(bent)
+    from kornia.geometry.transform import get_tps_transform, warp_image_tps
+
+    def theirs(places: torch.Tensor) -> torch.Tensor:
+        kernels, affine = get_tps_transform(control, places)
+        return warp_image_tps(image, places, kernels, affine, align_corners=True)
+
+    straight = control @ torch.tensor([[0.8, -0.2], [0.3, 0.9]]) + 0.1
+    gap = (theirs(straight) - ours(straight)).abs().max()
+    if gap > 1e-3:
+        sys.exit(f"kornia's pictures differ by {gap:.3g}; the times would be of different things")
+    return lambda: theirs(bent)
+
+
+def of_warbean(made: str, half: bool) -> Callable[[], None]:
+    """A step of WarBean's network with its data: digits turned anew."""
+    if made == "plain":
+        from plain_tps import PlainTPS, turned
+
+        digits, labels = torch.randint(256, (BATCH, 28, 28), dtype=torch.uint8), torch.randint(10, (BATCH,))
+        model = PlainTPS()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+
+        def loss() -> torch.Tensor:
+            return model(turned(digits), labels)
+    else:
+        from datamodules.distorted import Distorted
+        from zoo.models.spatial_transformer.warbean import WarBean
+        from zoo.training.memory import keep_freed_memory
+
+        keep_freed_memory()
+        data, index, model = Distorted(batch_size=BATCH), torch.arange(BATCH), WarBean(control=4)
+        data.setup()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5, fused=True)
+
+        def loss() -> torch.Tensor:
+            batch = data.batch("train", index, 0)
+            return torch.nn.functional.cross_entropy(model(batch["image"]).logits, batch["label"])
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = loss()
+        found.backward()
+        optimizer.step(), optimizer.zero_grad()
+
+    return step
+
+
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
     made, precision, *compiled = name.split()
     half = precision == "bf16"
     of = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}
-    step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
+    if task in WARPS:
+        step = of_warp(made) if task == "warp" else of_warbean(made, half)
+    else:
+        step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
     step(), step()
     began = time.process_time()
     for _ in range(STEPS[task]):
@@ -175,7 +248,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
     """The best CPU seconds of each contender that runs."""
     best = {
         name: float("inf")
-        for name in (PAINTERS if room == "draw" else CONTENDERS[task])
+        for name in (PAINTERS if room == "draw" else (WARPS | CONTENDERS)[task])
         if (joey or not name.startswith("joey")) and (room == "transformer" or not name.startswith("torch"))
     }
     for _ in range(ROUNDS):
@@ -195,7 +268,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("room", choices=[*LENGTH, "draw"])
+    parser.add_argument("room", choices=[*LENGTH, "draw", "spatial_transformer"])
     parser.add_argument("--task", choices=STEPS, help="default: both")
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -205,7 +278,7 @@ def main() -> None:
     if given.contender:
         child(given.room, given.task, given.contender)
         return
-    tasks = ["train"] if given.room == "draw" else STEPS
+    tasks = {"draw": ["train"], "spatial_transformer": [*WARPS]}.get(given.room, [*CONTENDERS])
     if given.task and given.task not in tasks:
         parser.error(f"{given.room} does not {given.task}")
     for task in [given.task] if given.task else tasks:
@@ -213,7 +286,7 @@ def main() -> None:
         first = next(iter(best), None)
         for name, seconds in best.items():
             speed = f"  {DIGITS / seconds:6.0f} images/s" if given.room == "draw" else ""
-            print(f"{task:<8}{name:<18}{seconds:9.3f} s  {seconds / best[first]:6.2f} x {first}{speed}", flush=True)
+            print(f"{task:<8}{name:<18}{seconds:10.4f} s  {seconds / best[first]:6.2f} x {first}{speed}", flush=True)
 
 
 if __name__ == "__main__":

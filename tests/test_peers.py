@@ -8,12 +8,14 @@ import torch
 
 from scripts import peers
 from scripts.plain_draw import PlainDRAW
+from scripts.plain_tps import PlainTPS, turned
 from tests.conftest import ROOT
 from zoo.models.draw import DRAW
+from zoo.models.spatial_transformer.warbean import WarBean
 
 
 @pytest.mark.parametrize("room", peers.LENGTH)
-@pytest.mark.parametrize("task", peers.STEPS)
+@pytest.mark.parametrize("task", peers.CONTENDERS)
 def test_the_zoos_part_runs(room, task, monkeypatch, capsys):
     monkeypatch.setattr(peers, "WORDS", 60)
     monkeypatch.setattr(peers, "BATCH", 2)
@@ -21,6 +23,31 @@ def test_the_zoos_part_runs(room, task, monkeypatch, capsys):
     peers.child(room, task, "zoo fp32")
     torch.set_num_threads(threads)
     assert float(capsys.readouterr().out) > 0
+
+
+@pytest.mark.parametrize(("task", "contender"), [("warp", "zoo fp32"), ("step", "zoo bf16"), ("step", "plain fp32")])
+def test_spatial_transformers_parts_run(task, contender, monkeypatch, capsys):
+    monkeypatch.setattr("sys.path", [str(ROOT / "scripts"), *sys.path])
+    monkeypatch.setattr(peers, "BATCH", 3)
+    threads = torch.get_num_threads()
+    peers.child("spatial_transformer", task, contender)
+    torch.set_num_threads(threads)
+    assert float(capsys.readouterr().out) > 0
+
+
+def test_the_plain_transformer_computes_what_the_zoos_does():
+    plain, ours = PlainTPS().eval(), WarBean(control=4).eval()
+    torch.nn.init.normal_(plain.localise[-1].weight, std=0.02)
+    for theirs, mine in (
+        (plain.localise, [*ours.transformer.localise, ours.transformer.regress]),
+        (plain.classify, ours.classify),
+    ):
+        for one, other in zip(theirs, mine, strict=True):
+            other.load_state_dict(one.state_dict())
+    image, label = turned(torch.randint(256, (5, 28, 28), dtype=torch.uint8)), torch.arange(5)
+    assert image.shape == (5, 1, 28, 28) and image.max() <= 1
+    expected = torch.nn.functional.cross_entropy(ours(image).logits, label)
+    torch.testing.assert_close(plain(image, label), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("contender", ["zoo fp32", "plain fp32"])
@@ -95,7 +122,7 @@ def test_ratios_are_of_the_best_rounds_and_what_fails_is_told(monkeypatch, capsy
     peers.main()
     out, err = capsys.readouterr()
     assert [line.split()[1:5] for line in out.splitlines()] == [
-        ["zoo", "bf16", "2.000", "s"],
-        ["torch", "bf16", "6.000", "s"],
+        ["zoo", "bf16", "2.0000", "s"],
+        ["torch", "bf16", "6.0000", "s"],
     ]
     assert "3.00 x zoo bf16" in out and err.count("joey fp32: ModuleNotFoundError: joeynmt") == 1

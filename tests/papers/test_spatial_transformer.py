@@ -472,3 +472,46 @@ def test_a_lattice_is_drawn_where_it_reads():
         Attention(boxes=torch.zeros(1, 2, 1, 4), lattices=points)
     with pytest.raises(ValueError, match=r"expected \(x, y\)"):
         Attention(boxes=torch.zeros(1, 1, 1, 4), lattices=torch.zeros(1, 1, 2, 2, 3))
+
+
+def test_a_training_leaves_a_film_of_lattices_and_means_of_classes(composed, tmp_path, monkeypatch):
+    from PIL import Image
+
+    from zoo.models.spatial_transformer.straightening import Straightening
+    from zoo.training import running
+
+    kept = []
+    end = Straightening.on_train_end
+    monkeypatch.setattr(Straightening, "on_train_end", lambda self, *given: (kept.append(self), end(self, *given)))
+    running.train(
+        composed(
+            "experiment=spatial_transformer/r_st_fcn_tps",
+            *("debug=fast", "logger=none", "trainer.enable_progress_bar=false", "data.limit=32"),
+            *("callbacks=straightening", "callbacks.straightening.every_n_steps=1", "callbacks.figures=null"),
+            "model.optimizer.lr=0.01",
+        )
+    )
+    (callback,) = kept
+    assert callback.steps == [0, 1, 2]
+    assert callback.lattices[0][0, 0, 0].tolist() == pytest.approx([0.5, 0.5], abs=1e-4), "the identity at the start"
+    assert (callback.lattices[2] - callback.lattices[0]).abs().max() > 0.01
+    with Image.open(tmp_path / "run/figures/lattices.gif") as film:
+        assert film.n_frames == 3
+    assert (tmp_path / "run/figures/means.png").stat().st_size > 3000
+
+
+def test_the_mean_of_a_class_is_of_its_pictures():
+    from types import SimpleNamespace
+
+    from zoo.models.spatial_transformer.straightening import Straightening
+
+    lit, batch = make(transformer="affine", width=4), make_batch(6)
+    batch["label"] = torch.tensor([0, 0, 1, 1, 1, 7])
+    data = SimpleNamespace(size=lambda split: 6, batch=lambda split, index: batch)
+    callback = Straightening(count=2)
+    callback.look(SimpleNamespace(datamodule=data, global_step=5), lit)
+    assert callback.steps == [5] and callback.lattices[0].shape == (2, 28, 28, 2)
+    for label in (0, 1, 7):
+        expected = batch["image"][batch["label"] == label].mean(0)[0]
+        torch.testing.assert_close(callback.means[0][label], expected, rtol=0, atol=1e-5)
+    assert callback.means[0][3].abs().max() == 0

@@ -202,7 +202,7 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
         axes = strip.subplots(windows, len(seen), squeeze=False)
         for (window, column), ax in np.ndenumerate(axes):
             step = seen[column]
-            _show(ax, views[step, window])
+            show(ax, views[step, window])
             for spine in ax.spines.values():
                 spine.set(color=colours[step], linewidth=2)
             if window == 0:
@@ -223,17 +223,17 @@ def bent_lattice(attention: Attention, index: int = 0, title: str | None = None)
     figure = _figure(side * columns, side * steps + (0.4 if title else 0), title)
     axes = figure.subplots(steps, columns, squeeze=False)
     for step, (row, lattice) in enumerate(zip(axes, lattices, strict=True)):
-        _show(row[0], image)
+        show(row[0], image)
         row[0].set_facecolor("0.25")  # what is outside the image
-        _draw_lattice(row[0], lattice, image.shape[:0:-1])
+        draw_lattice(row[0], lattice, image.shape[:0:-1])
         if views is not None:
-            _show(row[1], views[step])
+            show(row[1], views[step])
         if steps > 1:
             row[0].set_ylabel(names[step], fontsize=9, parse_math=False)
     return figure
 
 
-def _draw_lattice(ax: Axes, lattice: np.ndarray, size: tuple[int, ...], lines: int = 8) -> None:
+def draw_lattice(ax: Axes, lattice: np.ndarray, size: tuple[int, ...], lines: int = 8) -> None:
     """About so many lines of a lattice (rows, columns, 2) each way, in view as far as twice the image's size (x, y)."""
     for points in (lattice, lattice.swapaxes(0, 1)):
         shown = np.unique(np.linspace(0, len(points) - 1, min(lines, len(points))).round().astype(int))
@@ -265,9 +265,9 @@ def painting(attention: Attention, index: int | None = 0, title: str | None = No
         one = attention[sample]
         names, boxes, frames = ticked(one.outputs, steps), _array(one.boxes)[0], _array(one.frames)[0]
         if given:
-            _show(row[0], _image(one))
+            show(row[0], _image(one))
         for step, ax in zip(seen, row[given:], strict=True):
-            _show(ax, frames[step])
+            show(ax, frames[step])
             left, top, right, bottom = boxes[step, 0]
             ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="red", linewidth=1.2))
             if sample == samples[0]:
@@ -295,7 +295,7 @@ def heat_maps(attention: Attention, index: int = 0, title: str | None = None) ->
     colours = ScalarMappable(Normalize(0, most), "inferno")
     panels = [(head, output) for head in range(heads) for output in range(-1, outputs)]  # -1: the image alone
     for (head, output), ax in zip(panels, axes.flat, strict=False):
-        _show(ax, image if output < 0 else grey)
+        show(ax, image if output < 0 else grey)
         ax.set_axis_off()
         if output < 0:
             ax.set_title(f"head {head + 1}" if heads > 1 else "", fontsize=9)
@@ -342,7 +342,7 @@ def _scale(figure: Figure, shown: ScalarMappable, axes: np.ndarray) -> None:
 
 
 def _draw_path(ax: Axes, image: np.ndarray, boxes: np.ndarray, colours: np.ndarray) -> None:
-    _show(ax, image)
+    show(ax, image)
     ax.set_facecolor("0.25")  # what is outside the image
     for step, colour in reversed(list(zip(boxes, colours, strict=True))):
         for window, (left, top, right, bottom) in enumerate(step):
@@ -371,7 +371,7 @@ def _draw_path(ax: Axes, image: np.ndarray, boxes: np.ndarray, colours: np.ndarr
             )
 
 
-def _show(ax: Axes, image: np.ndarray) -> None:
+def show(ax: Axes, image: np.ndarray) -> None:
     """(channels, height, width); the corners between its pixels are whole numbers, as those of boxes."""
     height, width = image.shape[1:]
     shown = image.transpose(1, 2, 0).clip(0, 1)
