@@ -305,7 +305,7 @@ class TestPredict:
             expected = zoo.pipeline(saved(tmp_path, 28))(tmp_path / "my digit (1).png")
         assert answer["label"] == expected.label and answer["output"] == str(tmp_path / "p.png")
         assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
-        assert "my digit (1).png: colours turned to grey, found at 8 x 40 pixels, scaled to 4 x 20 and centred" in done.stderr
+        assert "my digit (1).png: colours turned to grey, found at 8 x 40 pixels, scaled to 4 x 20" in done.stderr
         assert Image.open(tmp_path / "p.png").size[0] > 100
 
     def test_several_inputs_and_options(self, tmp_path, capsys, composed):
