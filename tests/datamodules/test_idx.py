@@ -161,7 +161,7 @@ def test_a_cut_file_of_scenes(keep, tmp_path):
     path = tmp_path / "scenes.npz"
     np.savez(path, **scenes())
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match="truncated, altered or not an [.]npz"):
+    with pytest.raises(DataError, match=r"truncated, altered or not an [.]npz"):
         read_mnist(str(path))
-    with pytest.raises(DataError, match="not an [.]npz"):
+    with pytest.raises(DataError, match=r"not an [.]npz"):
         read_mnist(str(tmp_path / "none.npz"))
