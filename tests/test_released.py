@@ -17,11 +17,20 @@ RELEASED = [
     if row["weights"]
 ]
 
+# half a minute or more each: a part of their test set in `make test`, which tells broken weights, and all for a release
+LONG = ("bahdanau.debian_", "draw.mnist", "former.debian_characters", "luong.debian_", "transformer.debian_")
+CASES = [
+    *((*row, 200 if row[0].startswith(LONG) else None) for row in RELEASED),
+    *(pytest.param(*row, None, marks=pytest.mark.slow) for row in RELEASED if row[0].startswith(LONG)),
+]
 
-@pytest.mark.parametrize(("name", "printed"), RELEASED)
-def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_path):
+
+@pytest.mark.parametrize(("name", "printed", "limit"), CASES)
+def test_released_weights_reproduce_their_metric(name, printed, limit, composed, tmp_path):
     experiment = name.replace(".", "/", 1)
-    cfg = composed(f"experiment={experiment}", f"name={name}", "trainer.enable_progress_bar=false", config="evaluate")
+    few = (f"data.limit={limit}",) if limit else ()
+    given = (f"experiment={experiment}", f"name={name}", "trainer.enable_progress_bar=false", *few)
+    cfg = composed(*given, config="evaluate")
     if cfg.data.get("corpus") == "files" and not cfg.data.root:
         assert zoo.pipeline(name)("a man").text
         pytest.skip("the data may not be part of the project")
@@ -32,14 +41,15 @@ def test_released_weights_reproduce_their_metric(name, printed, composed, tmp_pa
     evaluating.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     if "test/error" in metrics:
-        slack = 0.1 if name.startswith("former.") else 0.02  # another processor: 2 of 10,000 digits, 3 of 3,000 texts
+        slack = 0.1 if name.startswith("former.") else 0.03  # another processor: 3 of 10,000 digits, 3 of 3,000 texts
         assert metrics["test/error"] == pytest.approx(printed, abs=slack)
     elif "test/bound" in metrics:
-        assert metrics["test/bound"] == pytest.approx(printed, abs=0.1)
+        assert metrics["test/bound"] == pytest.approx(printed, abs=5 if limit else 0.1)
     elif "test/bits" in metrics:
-        assert metrics["test/bits"] == pytest.approx(printed, abs=0.01)
+        assert metrics["test/bits"] == pytest.approx(printed, abs=0.2 if limit else 0.01)
     else:
-        assert metrics["test/bleu"] == pytest.approx(printed, abs=0.2)  # weights are rounded for the release
+        # weights are rounded for the release; a part of the sentences may be easier or harder than all
+        assert metrics["test/bleu"] == pytest.approx(printed, abs=6 if limit else 0.2)
 
 
 def test_folders_of_weights_are_small():

@@ -4,7 +4,7 @@ import inspect
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, check_whole, suggest
 from zoo.looking.attention import Attention
-from zoo.looking.pictures import PictureError, black_ground, fit, read_picture
+from zoo.looking.pictures import PictureError, fit, read_picture
+from zoo.looking.tidy import tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -211,10 +212,12 @@ class Label(Result):
     Args:
         label: the most probable class.
         probabilities: of every class; they sum to one.
+        told: what was done to the picture before the network saw it, in words.
     """
 
     label: int
     probabilities: list[float]
+    told: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -224,7 +227,8 @@ class Label(Result):
 class Digits(Pipeline):
     """Pictures of one bright digit on black to labels.
 
-    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
+    A picture of another size, mode, range, ground or contrast is made what the network knows; a warning and the answer
+    tell.
     """
 
     task = "image-classification"
@@ -246,18 +250,28 @@ class Digits(Pipeline):
             raise InputError(f"{name} does not take pictures: its config.json names no size of them")
         return size
 
-    def prepare(self, raw: Any, index: int, count: int) -> Tensor:
-        """(size, size) in [0, 1], bright on black; warns of what was done to the picture."""
-        size = self.size()
+    def prepare_all(self, batch: list[Any], tidied: bool = True) -> tuple[Tensor, list[list[str]]]:
+        """(batch, 1, size, size) on the device of the network, and what was done to each; see :meth:`prepare`."""
+        pictures, told = zip(*(self.prepare(raw, i, len(batch), tidied) for i, raw in enumerate(batch)), strict=True)
+        return torch.stack(pictures)[:, None].to(self.device), list(told)
+
+    def prepare(self, raw: Any, index: int, count: int, tidied: bool = True) -> tuple[Tensor, list[str]]:
+        """A picture (size, size) in [0, 1], bright on black, and what was done to it; a warning tells too.
+
+        Args:
+            tidied: see :func:`zoo.looking.tidy.tidy`; False leaves the picture alone but for its size.
+        """
+        size, digit = self.size(), self.config["preprocess"].get("digit")
         name = _name(raw, index, count)
         try:
-            picture = fit(black_ground(read_picture(raw)), size, self.config["preprocess"].get("digit"))
+            picture = read_picture(raw)
+            picture = fit(tidy(picture, size, whole=digit == size) if tidied else picture, size, digit)
         except PictureError as error:
             raise InputError(f"{name}: {error}") from None
         told = [*picture.told, *(["all pixels are alike"] if picture.grey.max() == picture.grey.min() else [])]
         if told:
-            warnings.warn(f"{name}: {', '.join(told)}", stacklevel=6)  # the line that called the pipeline
-        return picture.grey
+            warnings.warn(f"{name}: {', '.join(told)}", stacklevel=7)  # the line that called the pipeline
+        return picture.grey, told
 
 
 def _name(raw: Any, index: int, count: int) -> str:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from datamodules import mnist, sampling
 from datamodules.files import EMBEDDED, DataError
-from datamodules.mnist import FILES, MNIST, parse_idx, read_idx, read_mnist
+from datamodules.idx import FILES, parse_idx, read_idx
+from datamodules.mnist import MNIST, read_mnist
 from datamodules.scenes import scenes, uniforms_per_scene
 
 TRAIN_LABELS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

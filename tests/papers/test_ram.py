@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from datamodules.files import EMBEDDED
-from datamodules.mnist import parse_idx
+from datamodules.idx import parse_idx
 from tests.nn.test_glimpse import slow_retina
 from zoo.models.ram.module import LitRAM, draw_offsets
 from zoo.models.ram.network import RAM, GlimpseNetwork, LSTMCore

@@ -40,13 +40,19 @@ OPTIONS = {  # see tests/test_options.py
         **DESIGN,
         "channels": "the backbones take colour",
         "weights": "needs a file; test_spatial_transformer_large.py has one",
-        "backbone": {"backbone": "test_vit"},
+        "dropout": {"dropout": 0.2},
+        "backbone": {"backbone": "test_efficientnet"},
     },
     "spatial_transformer_colocalisation": {
         "sets": "as many as the data has",
         "encoder_steps": "comes before the steps that are measured",
     },
-    "spatial_transformer_numbers": {**DESIGN, "filters": {"filters": [5] * 8}},
+    "spatial_transformer_numbers": {
+        **DESIGN,
+        "filters": {"filters": [5] * 8},
+        "digits": "as many as the labels have",
+        "localisation_rate": {"transformers": "single"},
+    },
     "spatial_transformer_warbean": {**DESIGN, "channels": "the digits are grey"},
 }
 KINDS = ("affine", "projective", "tps")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 
+FLAT = 0.01  # a range of brightness that is one colour
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in PIL's mode "L"
 
 
@@ -49,13 +50,6 @@ def read_picture(raw: Any) -> Picture:
     else:
         raise PictureError(f"expected a path, a PIL image, an array or a tensor, not {type(raw).__name__}")
     return Picture(torch.from_numpy(_to_grey(_to_unit(_channels_first(array, last), told), told)), told)
-
-
-def black_ground(picture: Picture) -> Picture:
-    """Inverts a picture whose border is bright, for networks that know only bright ink on a black ground."""
-    grey, told = picture
-    border = torch.cat((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
-    return Picture(1 - grey, [*told, "its bright ground inverted"]) if border.median() > 0.5 else picture
 
 
 def fit(picture: Picture, size: int, content: int | None = None) -> Picture:
@@ -151,7 +145,7 @@ def _to_unit(array: np.ndarray, told: list[str]) -> np.ndarray:
 
 
 def _to_grey(array: np.ndarray, told: list[str]) -> np.ndarray:
-    """(height, width); transparent parts get the ground that the ink stands out from."""
+    """(height, width); transparent parts get the ground of what is opaque, or that which opaque ink stands out from."""
     if len(array) == 1:
         return np.ascontiguousarray(array[0])
     grey = np.tensordot(np.float32(LUMA), array[:3], 1)
@@ -159,7 +153,10 @@ def _to_grey(array: np.ndarray, told: list[str]) -> np.ndarray:
     if len(array) == 4 and (alpha := array[3]).min() < 1:
         if alpha.max() == 0:
             raise PictureError("it is fully transparent")
-        ground = float((grey * alpha).sum() < 0.5 * alpha.sum())
-        grey = grey * alpha + ground * (1 - alpha)
-        told.append(f"transparent parts made {'white' if ground else 'black'}")
+        opaque = grey[alpha >= alpha.max() / 2]
+        low, ground, high = np.quantile(opaque, (0.02, 0.5, 0.98))
+        if high - low < FLAT or (opaque.size < 0.5 * grey.size and high - low < 0.15):  # ink of one colour, not a page
+            ground = float((grey * alpha).sum() < 0.5 * alpha.sum())
+        grey = (grey * alpha + np.float32(ground) * (1 - alpha)).astype(np.float32)
+        told.append(f"transparent parts made {'white' if ground == 1 else 'black' if ground == 0 else 'as the page'}")
     return grey

@@ -102,14 +102,21 @@ class Paint(Pictures):
 class Look(Digits):
     """A picture of one bright digit on black to its label, and the windows that were read.
 
-    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
+    A picture of another size, mode, range, ground or contrast is made what the network knows; a warning and the answer
+    tell.
     """
 
-    def answer(self, batch: list[Any]) -> list[Label]:
-        """One label for each picture; see :func:`zoo.looking.pictures.read_picture`."""
-        image = torch.stack([self.prepare(raw, i, len(batch)) for i, raw in enumerate(batch)])[:, None].to(self.device)
+    def answer(self, batch: list[Any], tidy: bool = True) -> list[Label]:
+        """One label for each picture.
+
+        Args:
+            batch: see :func:`zoo.looking.pictures.read_picture`.
+            tidy: False leaves the picture alone but for its size.
+        """
+        image, told = self.prepare_all(batch, tidy)
         probabilities, attention = self.network(image).softmax(-1), reading(self.network, image)
-        return [Label(attention[i], int(each.argmax()), each.tolist()) for i, each in enumerate(probabilities.cpu())]
+        found = enumerate(probabilities.cpu())
+        return [Label(attention[i], int(each.argmax()), each.tolist(), told[i]) for i, each in found]
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Noise as pictures: image (batch, 1, size, size)."""

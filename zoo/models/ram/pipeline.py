@@ -13,24 +13,27 @@ from zoo.pipelines import Digits, Label
 class Glimpses(Digits):
     """A picture of one bright digit on black to its label, and where the network looked.
 
-    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
-    The random starts are the same for every picture and call, so an answer depends on the picture alone.
+    A picture of another size, mode, range, ground or contrast is made what the network knows; a warning and the answer
+    tell. The random starts are the same for every picture and call, so an answer depends on the picture alone.
     """
 
-    def answer(self, batch: list[Any], starts: int = 10) -> list[Label]:
+    def answer(self, batch: list[Any], starts: int = 10, tidy: bool = True) -> list[Label]:
         """One label for each picture.
 
         Args:
             batch: see :func:`zoo.looking.pictures.read_picture`.
             starts: the probabilities are averaged over so many episodes from different places; the attention is that of
                 the first.
+            tidy: whether ground, contrast and, of rows with plain digits, size and place are made those of the data;
+                False leaves the picture alone but for its size.
         """
         check_whole(1, OFTEN, starts=starts)
-        image = torch.stack([self.prepare(raw, i, len(batch)) for i, raw in enumerate(batch)])[:, None].to(self.device)
+        image, told = self.prepare_all(batch, tidy)
         offsets = [self._offsets(len(batch), stream) for stream in range(starts)]
         probabilities = torch.stack([self.network(image, each).logits.softmax(-1) for each in offsets]).mean(0)
         attention = self.network.record(image, offsets[0])
-        return [Label(attention[i], int(each.argmax()), each.tolist()) for i, each in enumerate(probabilities.cpu())]
+        found = enumerate(probabilities.cpu())
+        return [Label(attention[i], int(each.argmax()), each.tolist(), told[i]) for i, each in found]
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Noise as pictures, and the fixed starts: image (batch, 1, size, size), offsets (batch, T, 2)."""
