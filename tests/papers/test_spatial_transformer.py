@@ -439,7 +439,7 @@ def test_the_pipeline_straightens_and_draws_the_lattice(pipe, tmp_path):
     assert result.label == answer.logits.argmax().item() and sum(result.probabilities) == pytest.approx(1, abs=1e-5)
     torch.testing.assert_close(result.straight, answer.outputs[0, 0, 0])
     assert not torch.allclose(result.straight, image[0, 0], atol=0.05)
-    assert set(result.plain()) == {"label", "probabilities"}
+    assert set(result.plain()) == {"label", "probabilities", "told"}
     result.plot(tmp_path / "lattice.png")
     assert (tmp_path / "lattice.png").stat().st_size > 3000
     several = pipe([digit, 255 - digit.T])

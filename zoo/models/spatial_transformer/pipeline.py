@@ -11,7 +11,7 @@ from zoo.models.spatial_transformer.looks import record
 from zoo.pipelines import Digits, InputError, Label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Straightened(Label):
     """The class of one picture, and the picture as the transformer made it for the classifier.
 
@@ -31,16 +31,24 @@ class Straighten(Digits):
     A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
     """
 
-    def answer(self, batch: list[Any]) -> list[Straightened]:
-        """One label for each picture; see :func:`zoo.looking.pictures.read_picture` for what a picture may be."""
+    def answer(self, batch: list[Any], tidy: bool = True) -> list[Straightened]:
+        """One label for each picture.
+
+        Args:
+            batch: see :func:`zoo.looking.pictures.read_picture`.
+            tidy: whether ground and contrast are made those of the data; False leaves the picture alone but for its
+                size.
+        """
         if not getattr(self.network, "transformers", None):
             raise InputError(f"{self.config['slug']}.{self.config['row']} has no transformer that could straighten")
-        image = torch.stack([self.prepare(raw, i, len(batch)) for i, raw in enumerate(batch)])[:, None].to(self.device)
+        image, told = self.prepare_all(batch, tidy)
         answer = self.network(image)
         probabilities = answer.logits.softmax(-1).cpu()
         attention: Attention = record(image, answer.grids, answer.outputs)
         return [
-            Straightened(attention[i], int(each.argmax()), each.tolist(), attention.views[i, 0, 0].cpu())
+            Straightened(
+                attention[i], int(each.argmax()), each.tolist(), told[i], straight=attention.views[i, 0, 0].cpu()
+            )
             for i, each in enumerate(probabilities)
         ]
 
