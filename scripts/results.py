@@ -111,8 +111,9 @@ def headline(rows: dict[str, dict], which: str) -> str | None:
 
 
 def rooms() -> str:
-    """The Markdown table of all rooms, a number a cell."""
-    columns = ["room", "paper", "metric", "the paper's number", "of its row", "measured here", "on", "weights to load"]
+    """The Markdown table of all rooms, a number a cell; what was measured on other data has a column of its own."""
+    paper_columns = ["metric", "the paper's number", "of its row", "its row, measured here"]
+    columns = ["room", "paper", *paper_columns, "on other data, not comparable", "which", "weights to load"]
     cells = []
     for slug in slugs():
         rows = read(slug)
@@ -121,6 +122,7 @@ def rooms() -> str:
         ours = rows[found].get("ours") or {} if found else {}
         title = ast.get_docstring(ast.parse((ROOT / "zoo/models" / slug / "__init__.py").read_text())) or slug
         own = ours.get("metric", paper.get("metric"))
+        value = f"**{ours['value']:g}**" + (f" {own}" if own != paper.get("metric") else "") if ours else "not run"
         cells.append(
             [
                 f"[{slug}](zoo/models/{slug}/README.md)",
@@ -128,8 +130,8 @@ def rooms() -> str:
                 paper.get("metric", ""),
                 f"{paper['value']:g}" if paper else "–",
                 f"`{told}`" if told else "",
-                f"**{ours['value']:g}**" + (f" {own}" if own != paper.get("metric") else "") if ours else "not run",
-                ours.get("data", ""),
+                value if told == found else "not run",
+                *(("", "") if told == found else (value, ours.get("data", ""))),
                 ", ".join(f"`{slug}.{name}`" for name, row in rows.items() if row.get("weights")) or "none yet",
             ]
         )
