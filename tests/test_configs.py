@@ -36,6 +36,7 @@ def test_every_row_instantiates_at_its_full_size(experiment, composed, tmp_path)
         model = instantiate(cfg.model, **spec)
     assert sum(p.numel() for p in model.parameters()) > 0
     assert instantiate(cfg.trainer, logger=False).max_epochs == cfg.trainer.max_epochs
+    cfg.monitor, cfg.mode = cfg.monitor or model.monitor, cfg.mode or model.mode  # as running.build does
     assert all(instantiate(callback) for callback in cfg.callbacks.values() if callback)
     optimizer = instantiate(model.optimizer, [torch.nn.Parameter(torch.zeros(1))])
     assert instantiate(model.schedule, optimizer, 100).get_last_lr()
