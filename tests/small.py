@@ -21,20 +21,20 @@ ROWS = ROOT / "conf/experiment"
 EXPERIMENTS = sorted(str(path.relative_to(ROWS).with_suffix("")) for path in ROWS.rglob("*.yaml"))
 FAST = ("debug=fast", "logger=none", "trainer.enable_progress_bar=false", "callbacks.figures.count=1")
 REPLACED = {"corpus", "subset", "source", "target", "root", "train", "val", "test"}  # by the files that are made here
-TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends) (NP (-NONE- *))) (. .)) )\n"
+TREE = "( (S (NP-SBJ (DT a) (NN line{}))\n  (VP (VBZ ends){} (NP (-NONE- *))) (. .)) )\n"
 
 
 def sentences(folder: Path) -> tuple[str, ...]:
     for split in ("train", "val", "test"):
         for language in ("de", "en", "fr"):
-            lines = [f"{language} {i} line {i % 7} ." for i in range(20)]
+            lines = [f"{language} {i} Line {i % 7} {'x ' * (i % 5)}." for i in range(20)]
             (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
     files = ("data.corpus=files", f"data.root={folder}", "data.train=train", "data.val=val", "data.test=test")
     return (*files, "data.vocabulary=60", "data.limit=40")
 
 
 def trees(folder: Path) -> tuple[str, ...]:
-    (folder / "wsj.mrg").write_text("".join(TREE.format(i % 7) for i in range(20)))
+    (folder / "wsj.mrg").write_text("".join(TREE.format(i % 7, " (ADVP (RB so))" * (i % 3)) for i in range(20)))
     splits = [f"data.{split}=wsj.mrg" for split in ("train", "val", "test")]
     return ("data.vocabulary=60", "data.limit=40", f"data.root={folder}", *splits)
 
@@ -43,7 +43,7 @@ def reviews(folder: Path) -> tuple[str, ...]:
     for i in range(60):
         path = folder / ("train", "test")[i % 2] / ("neg", "pos")[i // 30] / f"{i}_1.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"review number {i}")
+        path.write_text(f"Review number {i}, which says a little more than {i - 1}")
     return (f"data.root={folder}", "data.vocabulary=60", "data.limit=40")
 
 

@@ -7,7 +7,9 @@ option, what must be set beside it (the option itself: the other value), or in a
 
 import re
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from inspect import Parameter, signature
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +17,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from datamodules.files import DataError
 from tests import small
 from tests.conftest import ROOT
 from zoo.errors import ZooError
@@ -42,6 +46,29 @@ OF_TRANSLATORS = {
     "normalise": {"alpha": 5.0},
     "extra": LONG,
     "ban_unknown": LONG,
+}
+FILES = {"corpus", "root", "subset", "train", "val", "test", "tokenizer", "dictionary", "source", "target"}
+OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values in a tuple
+    "batch_tokens": {"batch_tokens": (12, 40), "batch_size": None},
+    "bleu": "what scores are taken with",
+    "clutter": {"canvas": 60, "clutter": 2},
+    "digits": {"digits": 2, "canvas": 60, "clutter": 0},
+    "exclude": {"exclude": ["p1"]},
+    "fresh": "the second epoch shows it; see test_distorted.py",
+    "max_length": {"max_length": (5, 8, 12, 16, 24, 32)},
+    "min_visits": "all users here have as many; see test_visits.py",
+    "parts": {"parts": [60, 20, 20]},
+    "piece": {"canvas": 60, "clutter": 2, "piece": 5},
+    "pretokenised": "what the answers of a test are put together with",
+    "shorter": {"shorter": 100},
+    "size": {"size": (24, 40)},
+    "unknown": "what stands for an unknown word in a test",
+    "vocabulary": {"vocabulary": (12, 30, 100, 200)},
+    "workers": "other processes bring the same",
+    "Addition.clutter": "digits that are added have none",
+    "Addition.piece": "digits that are added have none",
+    "Characters.parts": "of a file that is longer than what is read here",
+    "Characters.size": "what the file must have",
 }
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 
@@ -222,3 +249,72 @@ def test_no_key_of_a_group_is_dead(group, composed, tmp_path):
             if not any(room.matters({group: {**file, key: other}}, {group: file}) for other in others):
                 dead.append(f"{stem}.{key}")
     assert not dead, f"no other value of {', '.join(dead)} changes a loss, a rate or a score"
+
+
+def kinds_of_data() -> dict[str, str]:
+    """Every config of conf/data that a row uses: the first of its rows."""
+    found: dict[str, str] = {}
+    for experiment in small.EXPERIMENTS:
+        found.setdefault(small.read(experiment).groups["data"], experiment)
+    return found
+
+
+def digest(batch: Any) -> str:
+    """A short name of the numbers in a batch."""
+    if isinstance(batch, dict):
+        return " ".join(f"{key}:{digest(value)}" for key, value in batch.items())
+    if isinstance(batch, torch.Tensor):
+        return f"{tuple(batch.shape)} {sha256(batch.contiguous().numpy().tobytes()).hexdigest()}"
+    return repr(batch)
+
+
+def given_out(config: dict[str, Any]) -> Iterator[str]:
+    """What data of a config gives out: what it says of itself, two epochs of training, and the other splits."""
+    module = instantiate(config)
+    module.setup("fit")
+    yield repr(module.spec)
+    for stage in ("train", "train", "val", "test"):
+        loader = getattr(module, f"{stage}_dataloader")()
+        yield " ".join(digest(module.on_after_batch_transfer(batch, 0)) for batch in islice(loader, 3))
+    if hasattr(module, "references"):
+        yield repr([module.detokenise([[4, 5, 6]]), module.references("test", [0]), module.sources("test", [0])])
+
+
+@pytest.mark.parametrize("name", kinds_of_data())
+def test_no_key_of_data_is_dead(name, composed, tmp_path):
+    """Files are made for it; where they come from is tested with each data module."""
+    experiment = kinds_of_data()[name]
+    few = small.data(experiment.split("/")[0], name, tmp_path)
+    config = OmegaConf.to_container(composed(f"experiment={experiment}", *few).data, resolve=True)
+    config |= {key: 4 for key in ("batch_size", "eval_batch_size") if config.get(key)}
+    text = "".join(path.read_text() for path in sorted((ROOT / "conf/data").glob("*.yaml")))
+    kind, dead, seen = config["_target_"].split(".")[-1], [], {}
+    for key, value in config.items():
+        beside = OF_DATA.get(f"{kind}.{key}", OF_DATA.get(key, {}))
+        if key in FILES or key.startswith("_") or isinstance(beside, str):
+            continue
+        beside = {each: other for each, other in beside.items() if each in config}
+        others = beside.pop(key, None)
+        if others is None:
+            others = guesses(key, value, {key: words_of(text, key), "": []})
+        elif not isinstance(others, tuple):
+            others = [others]
+        plain = {**config, **beside}
+        if repr(plain) not in seen:
+            seen[repr(plain)] = list(given_out(plain))
+        if not any(differ(seen[repr(plain)], {**plain, key: other}) for other in others):
+            dead.append(key)
+    assert not dead, f"no other value of {', '.join(dead)} changes what data={name} gives out"
+
+
+def words_of(text: str, key: str) -> list[str]:
+    """Those of the comments behind a key."""
+    return re.findall(r"\w+", " ".join(re.findall(rf"^{key}:.*?# (.*)$", text, re.MULTILINE)))
+
+
+def differ(plain: list[str], config: dict[str, Any]) -> bool:
+    """Whether data of that config gives out something else; what is refused does not count."""
+    try:
+        return any(one != two for one, two in zip(plain, given_out(config), strict=True))
+    except (DataError, InstantiationException):
+        return False

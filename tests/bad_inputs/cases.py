@@ -45,7 +45,14 @@ def names(tmp: Path) -> Iterator[Case]:
     """What is no model."""
     wrong = [None, 3, 1.5, True, "", " ", [], {}, b"ram.mnist28_7", "ram", "ram.", ".mnist28_7", "ram.mnist28_77"]
     wrong += ["RAM.mnist28_7", "ram-mnist28_7", "ram.mnist28_6", "ram mnist28_7", "/no/such/folder", "./ram", "hf-hub:"]
-    wrong += ["ram.mnist28_7.x", "../../nowhere_at_all", "bahdanau.debian_de", "transfomer.debian_de_en", "resnet50", "gpt2"]
+    wrong += [
+        "ram.mnist28_7.x",
+        "../../nowhere_at_all",
+        "bahdanau.debian_de",
+        "transfomer.debian_de_en",
+        "resnet50",
+        "gpt2",
+    ]
     for name in wrong:
         yield f"pipeline({name!r})", lambda name=name: zoo.pipeline(name)
     for name in wrong[:14]:
