@@ -232,6 +232,7 @@ class Digits(Pipeline):
     """
 
     task = "image-classification"
+    centres = True  # whether a plain digit is put where MNIST has it
 
     def unpack(self, raw: Any) -> list[Any] | None:
         """A batch is a list, or an array or tensor of four axes, pictures first."""
@@ -265,7 +266,7 @@ class Digits(Pipeline):
         name = _name(raw, index, count)
         try:
             picture = read_picture(raw)
-            picture = fit(tidy(picture, size, whole=digit == size) if tidied else picture, size, digit)
+            picture = fit(tidy(picture, size, whole=self.centres and digit == size) if tidied else picture, size, digit)
         except PictureError as error:
             raise InputError(f"{name}: {error}") from None
         told = [*picture.told, *(["all pixels are alike"] if picture.grey.max() == picture.grey.min() else [])]

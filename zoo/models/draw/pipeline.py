@@ -116,7 +116,7 @@ class Look(Digits):
         image, told = self.prepare_all(batch, tidy)
         probabilities, attention = self.network(image).softmax(-1), reading(self.network, image)
         found = enumerate(probabilities.cpu())
-        return [Label(attention[i], int(each.argmax()), each.tolist(), told[i]) for i, each in found]
+        return [Label(attention[i], int(each.argmax()), each.tolist(), told=told[i]) for i, each in found]
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Noise as pictures: image (batch, 1, size, size)."""

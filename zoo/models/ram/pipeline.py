@@ -33,7 +33,7 @@ class Glimpses(Digits):
         probabilities = torch.stack([self.network(image, each).logits.softmax(-1) for each in offsets]).mean(0)
         attention = self.network.record(image, offsets[0])
         found = enumerate(probabilities.cpu())
-        return [Label(attention[i], int(each.argmax()), each.tolist(), told[i]) for i, each in found]
+        return [Label(attention[i], int(each.argmax()), each.tolist(), told=told[i]) for i, each in found]
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Noise as pictures, and the fixed starts: image (batch, 1, size, size), offsets (batch, T, 2)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError, check_whole
 from zoo.nn.grid import Grid, make_grid, sample
+from zoo.nn.kernels import at_least_float32
 
 
 class Warp(NamedTuple):
@@ -56,7 +57,8 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, U: Tensor, seen: Tensor | None = None) -> Warp:
         """U: (batch, channels, height, width). What the localisation sees may be another picture than U."""
-        theta = self.regress(self.localise(U if seen is None else seen)).float()
+        seen = (U if seen is None else seen).to(self.regress.weight.dtype)
+        theta = at_least_float32(self.regress(self.localise(seen)))
         theta = theta.tanh() if self.bounded else theta
         grid = self.grid(theta)
         return Warp(sample(U, grid), grid, theta)
@@ -142,12 +144,12 @@ def answer(logits: Tensor, image: Tensor, warps: list[Warp]) -> Answer:
     if not warps:
         batch, channels, height, width = image.shape
         return Answer(
-            logits.float(),
+            at_least_float32(logits),
             image.new_zeros(batch, 0, height, width, 2),
             image.new_zeros(batch, 0, channels, height, width),
         )
     grids, outputs = (torch.stack([getattr(warp, name).detach() for warp in warps], 1) for name in ("grid", "output"))
-    return Answer(logits.float(), grids, outputs)
+    return Answer(at_least_float32(logits), grids, outputs)
 
 
 class SpatialTransformerNetwork(nn.Module):
@@ -201,4 +203,4 @@ class SpatialTransformerNetwork(nn.Module):
         """image: (batch, channels, size, size)."""
         warps = [transformer(image) for transformer in self.transformers]
         seen = self.pool(torch.cat([warp.output for warp in warps], 1)) if warps else image
-        return answer(self.classify(seen), image, warps)
+        return answer(self.classify(seen.to(next(self.classify.parameters()).dtype)), image, warps)

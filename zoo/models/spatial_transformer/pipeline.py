@@ -28,8 +28,11 @@ class Straightened(Label):
 class Straighten(Digits):
     """A picture of one bright digit on black, turned or bent, to its label and the straightened picture.
 
-    A picture of another size, mode or range is converted, one with a bright border is inverted, and a warning tells.
+    A picture of another size, mode, range, ground or contrast is made what the network knows; a warning and the answer
+    tell. The digit is left where it is and as it lies, which is the transformer's work.
     """
+
+    centres = False
 
     def answer(self, batch: list[Any], tidy: bool = True) -> list[Straightened]:
         """One label for each picture.

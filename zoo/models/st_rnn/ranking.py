@@ -61,8 +61,13 @@ def ranks(scores: Tensor, true: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return 1 + above + equal / 2, mask.sum(1).float()
 
 
+UNIT = 2.0**-24  # of a sum
+
+
 class MeanOfRanks(Metric):
-    """A mean over visits of a function of the rank and the number of candidates, in percent, summed in float64.
+    """A mean over visits of a function of the rank and the number of candidates, in percent.
+
+    It is summed in whole numbers of 2^-24, so any split over processes gives the same, and no device lacks the type.
 
     Args:
         measure: "recall@k", "f1@k" (2 recall@k / (k + 1), one place being relevant), "map" (1 / rank), "auc".
@@ -75,19 +80,19 @@ class MeanOfRanks(Metric):
         super().__init__()
         self.name, _, k = measure.partition("@")
         self.k = int(k or 0)
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, rank: Tensor, candidates: Tensor) -> None:
         """Both (n,)."""
         values = {
-            "recall": lambda: (rank <= self.k).double(),
-            "f1": lambda: 2 * (rank <= self.k).double() / (self.k + 1),
-            "map": lambda: 1 / rank.double(),
-            "auc": lambda: (candidates - rank).double() / (candidates - 1).clamp(min=1),
+            "recall": lambda: (rank <= self.k).float(),
+            "f1": lambda: 2 * (rank <= self.k).float() / (self.k + 1),
+            "map": lambda: 1 / rank.float(),
+            "auc": lambda: (candidates - rank).float() / (candidates - 1).clamp(min=1),
         }[self.name]()
-        self.total += values.sum()
+        self.total += (values / UNIT).round().long().sum()
         self.count += len(rank)
 
     def compute(self) -> Tensor:
-        return (100 * self.total / self.count.clamp(min=1)).float()
+        return 100 * UNIT * (self.total / self.count.clamp(min=1))
