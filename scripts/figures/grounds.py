@@ -113,21 +113,19 @@ def main() -> None:
     images, labels = images[-10_000:][: given.count].float() / 255, labels[-10_000:][: given.count].tolist()
     pipe = zoo.pipeline(given.name)
 
-    def error(pictures: list, **options: bool) -> float:
-        parts = (pictures[i : i + 250] for i in range(0, len(pictures), 250))
-        answers = [answer.label for part in parts for answer in pipe(part, **options)]
-        return 100 * sum(a != b for a, b in zip(answers, labels, strict=True)) / len(labels)
-
     print("| | left alone | before | now |", "|---|---|---|---|", sep="\n")
     shown = {}
     for name, change in CONDITIONS.items():
         if given.only not in name:
             continue
-        raw = [change(image).numpy() for image in images]
-        before = [old(torch.from_numpy(picture)).numpy() for picture in raw]
-        row = error(raw, tidy=False), error(before, tidy=False), error(raw)
-        print(f"| {name} | {row[0]:.1f} | {row[1]:.1f} | {row[2]:.1f} |", flush=True)
-        shown[name] = raw[0], pipe.prepare(raw[0], 0, 1)[0]
+        wrong = [0, 0, 0]
+        for part in torch.arange(len(labels)).split(50):  # pictures may be large
+            raw = [change(images[i]).numpy() for i in part]
+            before = [old(torch.from_numpy(picture)).numpy() for picture in raw]
+            for way, answers in enumerate((pipe(raw, tidy=False), pipe(before, tidy=False), pipe(raw))):
+                wrong[way] += sum(answer.label != labels[i] for i, answer in zip(part, answers, strict=True))
+        print(f"| {name} | " + " | ".join(f"{100 * n / len(labels):.1f}" for n in wrong) + " |", flush=True)
+        shown[name] = change(images[0]).numpy(), pipe.prepare(change(images[0]).numpy(), 0, 1)[0]
     if given.pictures:
         draw(shown, given.pictures)
 

@@ -12,6 +12,7 @@ from zoo.looking.pictures import Picture
 
 WORK = 256  # pixels of the longer side in which ink is looked for
 WIDE = 2  # strokes are narrower than the picture's longer side by this
+EVEN = 0.3  # share of the pixels that have one brightness where a ground was drawn and not photographed
 SURE = 0.5  # of all that is off the sides' ground, the excess of what is brighter, or darker, that settles which is ink
 LEAST = 0.02  # contrast that is ink at all
 DARK = 0.1  # grounds below are black, and brightness on them is not relative to theirs
@@ -48,12 +49,15 @@ def find_ink(grey: Tensor) -> tuple[Tensor, list[str]]:
     """The ink of a picture, (height, width) in [0, 1] with 0 for the ground, and what was done in words."""
     done = []
     small = shrunk(grey)
-    bright = is_bright(small)
+    even = even_ground(small)
+    bright = is_bright(small) if even is None else even[1]
     if bright:
         grey, small = 1 - grey, 1 - small
         done.append("its bright ground inverted")
     base = slope(small)  # opened as it is, the end of a slope would be taken for a stroke
     ground = torch.maximum(opened(small), base + opened(small - base))
+    if even is not None:
+        ground = torch.full_like(small, 1 - even[0] if bright else even[0])
     level, uneven = ground.median(), float(ground.quantile(0.95) - ground.quantile(0.05))
     scale = (grey.shape[0] / small.shape[0], grey.shape[1] / small.shape[1])
     if max(scale) > 1:
@@ -87,6 +91,20 @@ def shrunk(grey: Tensor) -> Tensor:
         return grey
     size = [max(1, round(side * WORK / longer)) for side in grey.shape]
     return F.interpolate(grey[None, None], size=size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
+
+
+def even_ground(grey: Tensor) -> tuple[float, bool] | None:
+    """Of a ground that was drawn in one brightness, that, and whether the ink is darker; None for another."""
+    border = torch.cat((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
+    level = float(border.mul(100).round().mode().values) / 100
+    off = grey - level
+    ground = off.abs() < 0.01
+    ink = off[~ground]
+    darker = float((ink < 0).float().mean()) if len(ink) else 0.5
+    on_sides = float(((border - level).abs() < 0.01).float().mean())
+    if on_sides < 2 * EVEN or float(ground.float().mean()) < EVEN or 0.02 < darker < 0.98:
+        return None
+    return float(grey[ground].median()), darker > 0.5
 
 
 def is_bright(grey: Tensor) -> bool:
