@@ -1,6 +1,7 @@
 """An exported network computes what the network computes, for batches of any size."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import numpy as np
@@ -73,8 +74,10 @@ def test_onnx(config, tmp_path):
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
 def test_onnx_needs_its_extra(package, folder, tmp_path, monkeypatch):
     for name in ("onnx", "onnxruntime", "onnxscript"):  # the others are taken to be there
-        monkeypatch.setitem(sys.modules, name, None if name == package else ModuleType(name))
-    with pytest.raises(ExportError, match=rf"the package {package}: pip install 'attention-zoo\[export\]'"):
+        there = ModuleType(name)
+        there.__spec__ = ModuleSpec(name, None)  # which other packages ask for
+        monkeypatch.setitem(sys.modules, name, None if name == package else there)
+    with pytest.raises(ExportError, match=rf"the package {package}: pip install -e '\.\[export\]'"):
         export(folder, tmp_path / "ram.onnx", format="onnx")
     assert not (tmp_path / "ram.onnx").exists()
 
