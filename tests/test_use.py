@@ -183,7 +183,7 @@ class TestHelp:
         getattr(cli, command)()
         said = capsys.readouterr().out
         assert said.count(f"python scripts/{command}.py") >= 4
-        wanted = ["ram.mnist28_7", "starts=10", "beam="] if command == "predict" else ["local_p", "wandb", "trainer"]
+        wanted = ["ram.mnist28_7", "starts=10, tidy=True", "beam="] if command == "predict" else ["local_p", "wandb", "trainer"]
         assert all(word in said for word in wanted)
 
     def test_the_options_of_one_model(self):
@@ -221,7 +221,7 @@ class TestPython:
         with Image.open(io.BytesIO(result.plot()._repr_png_())) as picture:
             assert min(picture.size) > 100
         assert repr(result.attention).startswith("Attention(boxes (1, 2, 1, 4), images (1, 1, 28, 28)")
-        assert re.fullmatch(r"Label\(label=\d, probabilities=<10 of them>\)", repr(result))
+        assert re.fullmatch(r"Label\(label=\d, probabilities=<10 of them>, told=\[.*\]\)", repr(result))
 
     def test_words_that_the_vocabulary_lacks_are_drawn_as_they_stand(self):
         for name in ("luong.debian_de_en", "transformer.debian_de_en"):
@@ -235,7 +235,7 @@ class TestPython:
         assert crossed.title == crossed.text == encoded.text and encoded.title == "self-attention over: a man"
 
     def test_a_pipeline_says_what_it_is(self, weights):
-        said = "ram.mnist28_7: image-classification, test error % 1.5; options starts=10"
+        said = "ram.mnist28_7: image-classification, test error % 1.5; options starts=10, tidy=True"
         assert repr(zoo.pipeline(weights)) == said
 
     def test_a_pipeline_goes_to_a_device(self, weights):
