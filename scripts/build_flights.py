@@ -3,6 +3,7 @@
 Usage: python scripts/build_flights.py
 """
 
+import argparse
 import csv
 import datetime
 import hashlib
@@ -91,6 +92,7 @@ def known(field: str) -> bool:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     flights, airports = (list(csv.DictReader(io.StringIO(text))) for text in tables())
     departed = [row for row in flights if known(row["dep_time"])]
     departures = Counter(row["tailnum"] for row in departed)

@@ -183,7 +183,7 @@ class TestHelp:
         getattr(cli, command)()
         said = capsys.readouterr().out
         assert said.count(f"python scripts/{command}.py") >= 4
-        wanted = ["ram.mnist28_7", "starts=10, tidy=True", "beam="] if command == "predict" else ["local_p", "wandb", "trainer"]
+        wanted = ["ram.mnist28_7", "starts=10", "beam="] if command == "predict" else ["local_p", "wandb", "trainer"]
         assert all(word in said for word in wanted)
 
     def test_the_options_of_one_model(self):
