@@ -321,7 +321,7 @@ class TestSentences:
         ("error", "said"),
         [
             (OSError(28, "No space left on device", "/full/last.ckpt"), "/full/last.ckpt: No space left on device"),
-            (PermissionError(13, "Permission denied", "/root/x"), "/root/x: Permission denied"),
+            (PermissionError(13, "Permission denied", "/folder/x"), "/folder/x: Permission denied"),
             (OSError(30, "Read-only file system", "/ro/x"), "/ro/x: Read-only file system"),
             (
                 RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory"),

@@ -108,8 +108,8 @@ class STRNN(nn.Module):
         """
         carried = self.carried(batch)
         _, past = self.states(batch, carried)
-        place = torch.full_like(batch["place"], -1)
-        number = place.scatter(0, rows, torch.arange(len(rows), device=rows.device))  # which row a visit is
+        order = torch.arange(len(rows), device=rows.device)
+        number = torch.full_like(batch["place"], -1).scatter(0, rows, order)  # which of the rows a visit is, or none
         edge = (number[batch["of"]] >= 0).nonzero().squeeze(1)
         of, saw = number[batch["of"][edge]], batch["saw"][edge]
         shown = torch.arange(self.q.num_embeddings, device=rows.device) if candidates is None else candidates
