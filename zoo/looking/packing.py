@@ -45,7 +45,7 @@ def _sample(one: Attention) -> dict[str, Any]:
     if one.boxes is not None:
         found["boxes"] = _array(one.boxes)[0].round(2).tolist()
     if one.views is not None:
-        steps, windows = one.boxes.shape[1:3]
+        windows = one.boxes.shape[2]
         found["views"] = sheet(one.views[0].unflatten(1, (windows, -1)).flatten(0, 1))
     if one.frames is not None:
         found["frames"] = sheet(one.frames[0])

@@ -103,8 +103,8 @@ def height_of(attention: Attention) -> int:
     height = 260
     if attention.weights is not None and not attention.grid:
         heads, outputs, inputs = attention.weights.shape[1:]
-        letters = sum(map(len, (names := attention.inputs + attention.outputs)[0] if names else []))
-        lines = 2 + (outputs + inputs) // 16 + letters // 400
+        letters = sum(len(word) + 2 for names in (attention.inputs[:1] + attention.outputs[:1]) for word in names)
+        lines = 2 + (letters or 4 * (outputs + inputs)) // 90
         height += 56 * lines + min(640, 22 * outputs) + (75 * attention.layers + 40 if heads > 1 else 0)
     else:
         height += 620

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from zoo.commands.gallery import answering
-from zoo.commands.gallery.answering import TEXTS, alike, asked, first_sample, loaded, names, shown
+from zoo.commands.gallery.fields import LONGEST, TEXTS, asked, first_sample
+from zoo.commands.gallery.models import about, alike, loaded, names, refused, shown
 from zoo.errors import ZooError
 from zoo.pipelines import Pipeline
 
@@ -26,39 +26,48 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Attention zoo", analytics_enabled=False, fill_width=True) as demo:
         gr.Markdown("# Attention zoo\nGive a model an input, and see where it looks.")
         with gr.Row():
-            name = gr.Dropdown(choices, value=FIRST, label="model", elem_id="name")
+            name = gr.Dropdown(choices, value=first(), label="model", elem_id="name")
             beside = gr.Dropdown([NONE], value=NONE, label="beside it", elem_id="beside")
+        said = gr.Markdown(elem_id="about")
         texts = [gr.Textbox(visible=False, elem_id=f"text{i}") for i in range(PLACES)]
         with gr.Row():
-            others = [_own("digit"), _own("picture"), _own("visits"), gr.Number(visible=False, precision=0, elem_id="number")]
+            others = [
+                _own("digit"),
+                _own("picture"),
+                _own("visits"),
+                gr.Number(visible=False, precision=0, elem_id="number"),
+            ]
         with gr.Accordion("options", open=False):
             options = gr.Textbox(label="options", info="of the model, as in beam=3 block=0", elem_id="options")
         go = gr.Button("Look", variant="primary", elem_id="look")
         with gr.Row():
-            frames = [gr.HTML(elem_id=f"answer{i}", min_height=20) for i in range(2)]
+            frames = [gr.HTML(elem_id=f"answer{i}", visible=i == 0) for i in range(2)]
         link = gr.HTML(elem_id="link")
         fields = [*texts, *others]
         asking = [name, beside, options, *fields]
         quiet = {"api_visibility": "private"}
-        name.change(choose, name, [beside, *fields], **quiet)
-        go.click(look, asking, [*frames, link], **quiet)
+        one_by_one = {**quiet, "concurrency_id": "look", "concurrency_limit": 1}  # warnings are of the whole process
+        name.input(choose, name, [beside, said, *fields], **quiet)
+        go.click(look, asking, [*frames, link], **one_by_one)
         for text in texts:
-            text.submit(look, asking, [*frames, link], **quiet)
-        opened = demo.load(open_link, None, [name, beside, options, *fields], **quiet)
-        opened.then(look_at_once, asking, [*frames, link], **quiet)
+            text.submit(look, asking, [*frames, link], **one_by_one)
+        opened = demo.load(open_link, None, [name, beside, said, options, *fields], **quiet)
+        opened.then(look_at_once, asking, [*frames, link], **one_by_one)
     return demo
 
 
 def _own(kind: str) -> gr.HTML:
     """A component that is ours: a file of HTML and one of JavaScript."""
     template, script = ((WEB / f"{kind}.{ending}").read_text(encoding="utf-8") for ending in ("html", "js"))
-    return gr.HTML(value=None, html_template=template, js_on_load=script, visible=False, elem_id=kind, size=28, digit=28, places=[])
+    return gr.HTML(
+        value=None, html_template=template, js_on_load=script, visible=False, elem_id=kind, size=28, digit=28, places=[]
+    )
 
 
 def choose(name: str) -> list[Any]:
-    """What changes with the model: those that may stand beside it, and the fields."""
+    """What changes with the model: those that may stand beside it, what is said of it, and the fields."""
     pipe = loaded(name)
-    return [gr.update(choices=[NONE, *alike(name)], value=NONE), *_fields(pipe, first_sample(pipe))]
+    return [gr.update(choices=[NONE, *alike(name)], value=NONE), about(name), *_fields(pipe, first_sample(pipe))]
 
 
 def _fields(pipe: Pipeline, given: dict[str, Any]) -> list[Any]:
@@ -100,15 +109,17 @@ def given_to(name: str, values: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
-def look(name: str, beside: str, options: str, *values: Any) -> list[str]:
+def look(name: str, beside: str, options: str, *values: Any) -> list[Any]:
     """The frames of one or two answers, and a link to them."""
     models = [name, *([beside] if beside not in (None, "", NONE) else [])]
     try:
         given = given_to(name, values)
     except ZooError as error:
-        return [f'<p role="alert" class="refused">{html.escape(str(error))}</p>', "", ""]
-    found = [shown(model, given, options) for model in models]
-    return [*(each.html for each in found), *[""] * (2 - len(found)), _link(name, beside, options, given)]
+        return [refused(str(error)), gr.update(value="", visible=False), ""]
+    first, second = [shown(model, given, options) for model in models], gr.update(value="", visible=False)
+    if len(first) > 1:
+        second = gr.update(value=first[1], visible=True)
+    return [first[0], second, _link(name, beside, options, given)]
 
 
 def _link(name: str, beside: str, options: str, given: dict[str, Any]) -> str:
@@ -125,23 +136,30 @@ def _link(name: str, beside: str, options: str, given: dict[str, Any]) -> str:
 def open_link(request: gr.Request) -> list[Any]:
     """The model and the input that the address names, or those to begin with."""
     query = dict(request.query_params)
-    name = query.get("name") if query.get("name") in names() else FIRST
+    name = query.get("name") if query.get("name") in names() else first()
     pipe = loaded(name)
     given = first_sample(pipe)
     if "text" in query:
         field, kind = next(iter(asked(pipe).items()))
-        text = query["text"][: answering.LONGEST]
+        text = query["text"][:LONGEST]
         given[field] = (int(text) if text.isdecimal() and len(text) < 9 else 1) if kind == "number" else text
     others = alike(name)
     other = query["beside"] if query.get("beside") in others else NONE
-    return [name, gr.update(choices=[NONE, *others], value=other), query.get("options", ""), *_fields(pipe, given)]
+    choices = gr.update(choices=[NONE, *others], value=other)
+    return [name, choices, about(name), query.get("options", ""), *_fields(pipe, given)]
 
 
-def look_at_once(name: str, beside: str, options: str, *values: Any, request: gr.Request) -> list[Any]:
+def look_at_once(request: gr.Request, name: str, beside: str, options: str, *values: Any) -> list[Any]:
     """The answer to what the address names; nothing where it names none."""
-    if "text" not in request.query_params:
-        return ["", "", ""]
-    return look(name, beside, options, *values)
+    query = dict(request.query_params)
+    if query.get("name", name) not in names():
+        return [shown(query["name"], {}), gr.update(visible=False), ""]
+    return look(name, beside, options, *values) if "text" in query else ["", gr.update(visible=False), ""]
+
+
+def first() -> str:
+    """The model to begin with."""
+    return FIRST if FIRST in names() else names()[0]
 
 
 def launch(port: int | None = None, wait: bool = True) -> tuple[gr.Blocks, str]:

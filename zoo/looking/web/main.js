@@ -64,6 +64,6 @@ recordView(record).then(() => {
   keepButton(source);
   document.body.dataset.ready = "yes";
   if (parent === window) return;  // what holds the frame of this page may make it as high as the page
-  const tell = () => parent.postMessage({height: document.body.scrollHeight + 16}, "*");
+  const tell = () => parent.postMessage({height: Math.ceil(document.body.getBoundingClientRect().height) + 8}, "*");
   new ResizeObserver(tell).observe(document.body);
 });

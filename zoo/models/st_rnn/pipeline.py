@@ -68,7 +68,7 @@ class NextPlace(Pipeline):
     def samples(self) -> list[dict[str, Any]]:
         """Four visits to places spread over the data, half a day apart."""
         some = list(self.places)[:: max(1, len(self.places) // 4)][:4]
-        visits = [(f"2013-05-0{1 + i // 2}T{'08' if i % 2 else '20'}:00", place) for i, place in enumerate(some)]
+        visits = [(f"2013-05-0{1 + i // 2}T{'20' if i % 2 else '08'}:00", place) for i, place in enumerate(some)]
         return [{"visits": visits, "time": "2013-05-03T08:00"}]
 
     @staticmethod
