@@ -27,5 +27,5 @@ function mapView(place, sample) {
   named.set(`${x},${y}`, [x, y, sample.outputs.names[0]]);
   named.forEach(([left, top, name]) => map.append(draw("text", {x: left + 10, y: top - 10}, name)));
   const caption = "North is up; the size of a visit is its weight, and the ring is the answer.";
-  place.append(make("h2", {}, "Map"), make("figure", {className: "stage"}, map, make("figcaption", {}, caption)));
+  place.append(make("h2", {}, "Map"), make("figure", {}, make("div", {className: "stage"}, map), make("figcaption", {}, caption)));
 }

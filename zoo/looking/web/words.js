@@ -57,23 +57,24 @@ function headButtons(weights, choose) {
 }
 
 // The alignment as a matrix, outputs down and inputs across, with the row or column that is pointed at.
-function matrix(weights, room, choose) {
-  const {outputs, inputs} = weights, cell = Math.min(22, Math.min(640, room) / Math.max(outputs, inputs));
+function matrix(weights, choose) {
+  const {outputs, inputs} = weights, cell = Math.min(22, 640 / Math.max(outputs, inputs));
   const canvas = make("canvas", {role: "img", "aria-label": "the alignment as a matrix; its numbers are in the table below"});
-  canvas.style.width = `${inputs * cell}px`;
-  canvas.style.height = `${outputs * cell}px`;
-  const bar = make("i", {}), box = make("div", {className: "matrix"}, make("div", {}, canvas, bar));
+  const bar = make("i", {}), box = make("div", {className: "matrix"}, canvas, bar);
+  box.style.width = `min(100%, ${inputs * cell + 2}px)`;
+  canvas.style.aspectRatio = `${inputs} / ${outputs}`;
   const at = (event) => {
     const place = canvas.getBoundingClientRect(), within = (share, size) => Math.max(0, Math.min(size - 1, Math.floor(share * size)));
     return [within((event.clientY - place.top) / place.height, outputs), within((event.clientX - place.left) / place.width, inputs)];
   };
   canvas.addEventListener("pointermove", (event) => choose(at(event), false));
   canvas.addEventListener("click", (event) => choose(at(event), true));
-  const draw = (head, most, chosen) => {
+  const draw = (head, most, {side, index}) => {
     drawShares(canvas, outputs, inputs, (o, i) => Math.sqrt(weights.value(head, o, i) / most));
-    const [left, top, wide, high] = chosen.side === "out"
-      ? [0, chosen.index * cell, inputs * cell, cell] : [chosen.index * cell, 0, cell, outputs * cell];
-    Object.assign(bar.style, {left: `${left}px`, top: `${top}px`, width: `${wide}px`, height: `${high}px`});
+    const [rows, columns] = side === "out" ? [index / outputs, 0] : [0, index / inputs];
+    const [high, wide] = side === "out" ? [1 / outputs, 1] : [1, 1 / inputs];
+    const percent = (share) => `${100 * share}%`;
+    Object.assign(bar.style, {left: percent(columns), top: percent(rows), width: percent(wide), height: percent(high)});
   };
   return {box, draw};
 }
@@ -90,7 +91,7 @@ function wordView(place, sample) {
     update();
   };
   const rows = {out: wordRow(sample.axes[1], outputs, choose("out")), in: wordRow(sample.axes[0], inputs, choose("in"))};
-  const small = matrix(weights, place.clientWidth - 2, ([output], stays) => choose("out")(output, stays));
+  const small = matrix(weights, ([output], stays) => choose("out")(output, stays));
   const numbers = folded("Table of the weights", () => weightTable(weights, state.head, inputs.names, outputs.names));
 
   function update() {
