@@ -26,7 +26,7 @@ def names() -> list[str]:
 def loaded(name: str) -> Pipeline:
     """The pipeline of a released row, which stays in memory; raises ZooError for another name."""
     if name not in names():
-        registry.split(str(name))  # which raises, with the nearest names
+        registry.split(name)  # which raises, with the nearest names
         raise ZooError(f"{name} has no released weights here")
     with LOADING:
         return pipeline(name)
@@ -55,7 +55,7 @@ def about(name: str) -> str:
 
 def answered(name: str, given: dict[str, Any], options: str | None = None) -> Result:
     """What a model answers to fields as a browser sends them; raises ZooError with one sentence."""
-    pipe = loaded(name)
+    pipe = loaded(str(name))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the answer says the same
         return pipe(gathered(asked(pipe), given), **read_options(options))
