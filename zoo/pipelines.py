@@ -103,9 +103,9 @@ class Result:
         bars = self.top() if plain.get("probabilities") else {}
         return page(self.attention, title, name, _facts(plain, title), bars, self.places)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, name: str | None = None) -> None:
         """Writes that page into a file; its folder must be there."""
-        save(self.page(), path)
+        save(self.page(name), path)
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: the page in a frame of its own, and a picture where the notebook takes frames out."""

@@ -78,7 +78,7 @@ function filmView(place, samples, pictures) {
     drawWindows(context, {low: [0, 0], scale: canvas.width / frames.width}, samples[index].boxes[step].slice(0, 1), WINDOW, true);
   });
   const play = player(steps, (step) => `step ${step + 1} of ${steps}`, draw, 90, steps - 1);
-  place.append(play.box, make("div", {className: "stage"}, ...canvases));
+  place.append(play.box, make("div", {className: samples.length > 1 ? "stage film" : "stage"}, ...canvases));
   const rows = () => samples.flatMap(({boxes, outputs}, index) =>
     boxRows(boxes, outputs.names.map((name) => (samples.length > 1 ? `painting ${index + 1}, ` : "") + `step ${name}`)));
   const columns = ["", "left", "top", "right", "bottom"];
