@@ -95,6 +95,8 @@ def _update(pipe: Pipeline, kind: str, field: str | None, given: dict[str, Any])
     if kind == "visits":
         places = [[place, *pipe.coordinates[i].tolist()] for place, i in pipe.places.items()]
         return gr.HTML(visible=True, value=given.get(field, ""), places=places)
+    if kind == "picture":
+        return gr.HTML(visible=True, value=given.get(field))
     how = pipe.config.get("preprocess", {})
     return gr.HTML(visible=True, size=how.get("size", 28), digit=how.get("digit", how.get("size", 28)))
 
