@@ -65,22 +65,34 @@ function pathView(place, sample, image, views) {
   play.start();
 }
 
-// What several samples had painted after each step, all at once.
+// What several samples had painted after each step, all at once; before a painting what it was made after, if anything.
 function filmView(place, samples, pictures) {
-  const steps = samples[0].boxes.length, side = samples.length > 1 ? Math.max(96, Math.min(160, 640 / Math.sqrt(samples.length))) : SIDE;
-  const canvases = pictures.map(({frames}, index) => canvasOf(Math.round(side), Math.round(side * frames.height / frames.width), `painting ${index + 1}`));
-  const small = make("canvas", {});
-  const draw = (step) => canvases.forEach((canvas, index) => {
-    const {frames} = pictures[index], context = canvas.getContext("2d");
-    drawTile(small, frames, step);
+  const steps = samples[0].boxes.length, alone = samples.length === 1, side = alone ? SIDE : 160;
+  const sized = ({width, height}, label) => canvasOf(side, Math.round(side * height / width), label);
+  const enlarge = (canvas, source) => {
+    const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, 0, 0, canvas.width, canvas.height);
-    drawWindows(context, {low: [0, 0], scale: canvas.width / frames.width}, samples[index].boxes[step].slice(0, 1), WINDOW, true);
+    context.drawImage(source, 0, 0, canvas.width, canvas.height);
+    return context;
+  };
+  const paintings = pictures.map(({frames}, index) => sized(frames, `painting ${index + 1}`)), small = make("canvas", {});
+  const draw = (step) => paintings.forEach((canvas, index) => {
+    const {frames} = pictures[index];
+    drawTile(small, frames, step);
+    const view = {low: [0, 0], scale: canvas.width / frames.width};
+    drawWindows(enlarge(canvas, small), view, samples[index].boxes[step].slice(0, 1), WINDOW, true);
+  });
+  const shown = paintings.flatMap((canvas, index) => {
+    const {image} = pictures[index];
+    if (!image) return [canvas];
+    const given = sized(image, `what painting ${index + 1} is made after`);
+    enlarge(given, image.image);
+    return [given, canvas];
   });
   const play = player(steps, (step) => `step ${step + 1} of ${steps}`, draw, 90, steps - 1);
-  place.append(play.box, make("div", {className: samples.length > 1 ? "stage film" : "stage"}, ...canvases));
-  const rows = () => samples.flatMap(({boxes, outputs}, index) =>
-    boxRows(boxes, outputs.names.map((name) => (samples.length > 1 ? `painting ${index + 1}, ` : "") + `step ${name}`)));
+  place.append(play.box, make("div", {className: alone ? "stage" : "stage film"}, ...shown));
+  const named = (names, index) => names.map((name) => (alone ? "" : `painting ${index + 1}, `) + `step ${name}`);
+  const rows = () => samples.flatMap(({boxes, outputs}, index) => boxRows(boxes, named(outputs.names, index)));
   const columns = ["", "left", "top", "right", "bottom"];
   place.append(folded("Table of the windows", () => table("The window of each step, in pixels", columns, rows())).details);
   play.start();
