@@ -213,6 +213,7 @@ def test_a_path_plays_step_by_step_with_what_was_seen(browser, file):  # noqa: F
         look.locator("[aria-current=step]", has_text="3").wait_for()
         look.get_by_role("button", name="Play").wait_for()
         look.get_by_text("Table of the windows").click()
+        look.locator("tbody tr").nth(1).wait_for()
         cells = look.locator("tbody tr").nth(1).locator("td").all_inner_texts()
         assert list(map(float, cells)) == pytest.approx(record.boxes[0, 1, 0].tolist(), abs=0.05)
 

@@ -1,7 +1,8 @@
 // Puts the answer and what the record holds on the page.
 
 const HELP = {
-  words: "Point at a word, or go to it with Tab and the arrows: the other side shows how much of it lies where. A click or Enter keeps it, Escape lets go.",
+  words: "Point at a word, or go to it with Tab and the arrows: the other side shows how much of it lies where. "
+    + "A click or Enter keeps it, Escape lets go.",
   steps: "Play shows the steps one after the other; the slider moves with the arrows.",
 };
 
@@ -44,7 +45,8 @@ async function recordView(record) {
   }
   const inner = make("div", {});
   if (samples.length > 1) {
-    const chosen = make("select", {}, ...samples.map((_, index) => make("option", {value: index}, `sample ${index + 1}`)));
+    const options = samples.map((_, index) => make("option", {value: index}, `sample ${index + 1}`));
+    const chosen = make("select", {}, ...options);
     chosen.setAttribute("aria-label", "sample");
     chosen.addEventListener("change", () => {
       inner.replaceChildren();
