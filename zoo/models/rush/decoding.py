@@ -1,0 +1,147 @@
+"""Algorithm 1: beam search over titles of N words, in which hypotheses that end in the same C words are one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.errors import OFTEN, check_flag, check_whole
+from zoo.models.rush.features import extractive
+from zoo.models.rush.network import ABS, FEATURES
+from zoo.text.search import BOS, EOS, PAD, UNK
+
+
+@dataclass(frozen=True)
+class Search:
+    """How titles are looked for.
+
+    Args:
+        length: N, words of every title.
+        beam: K.
+        extractive: whether only words of the input may be written (section 2, the extractive restriction).
+        copy_unknown: whether words of the input that the vocabulary of titles lacks may be written; their
+            log-probability is that of the unknown word. The paper never writes them.
+    """
+
+    length: int = 8
+    beam: int = 10
+    extractive: bool = False
+    copy_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        check_whole(1, OFTEN, length=self.length, beam=self.beam)
+        check_flag(extractive=self.extractive, copy_unknown=self.copy_unknown)
+
+
+@dataclass(frozen=True, eq=False)
+class Titles:
+    """The titles that were found, the best first; a score of -inf marks a place without one.
+
+    Args:
+        words: (batch, K, N) int64, numbered as :mod:`zoo.models.rush.features` says.
+        features: (batch, K, 5), summed over the words; log p of the end symbol is in the first.
+        score: (batch, K), alpha times the features.
+        weights: (batch, K, N, S), p of the attention at each word, or None.
+    """
+
+    words: Tensor
+    features: Tensor
+    score: Tensor
+    weights: Tensor | None
+
+
+@torch.no_grad()
+def write(network: ABS, source: Tensor, copy: Tensor, search: Search) -> Titles:
+    """The K best titles that a beam of K finds for each input; the score of a title is alpha . its features.
+
+    Unknown words are never written, and neither is the end symbol before its place, which is after N words.
+
+    Args:
+        source, copy: (batch, S) int64, padded with 0.
+    """
+    mask, words = source != PAD, network.VW.out_features
+    memory, every = network.encode(source, mask), words + source.shape[1]
+    batch, device = len(source), source.device
+    allowed = _allowed(copy, mask, words, search)
+    shortest = max(network.context, 2)  # words that the next one, or a feature of it, depends on
+    reach = shortest if network.alpha[1:].any() else network.context
+    history = torch.full((batch, 1, shortest), BOS, device=device)
+    features = torch.zeros(batch, 1, FEATURES, device=device)
+    score, seen = torch.zeros(batch, 1, device=device), []
+    for _ in range(search.length):
+        log_p, p = network.step(_known(history[:, :, -network.context :], words), memory)
+        log_p = torch.cat([log_p, log_p[:, :, UNK, None].expand(-1, -1, source.shape[1])], 2)
+        more = extractive(copy, mask, history[:, :, -1], history[:, :, -2], every)
+        gained = network.alpha[0] * log_p
+        for weight, feature in zip(network.alpha[1:].tolist(), more, strict=True):
+            if weight:
+                gained.add_(feature, alpha=weight)
+        gained.masked_fill_(~allowed[:, None], -torch.inf)
+        ending = history[:, :, history.shape[2] - reach + 1 :]
+        score, parent, word = best(score[:, :, None] + gained, ending, search.beam)
+        flat = parent * every + word
+        new = [log_p.flatten(1).gather(1, flat), *(feature.flatten(1).gather(1, flat) for feature in more)]
+        features = _take(features, parent) + torch.stack([each.float() for each in new], 2)
+        history = torch.cat([_take(history, parent), word[:, :, None]], 2)
+        if p is not None:
+            seen = [_take(each, parent) for each in (*seen, p)]
+    log_p, _ = network.step(_known(history[:, :, -network.context :], words), memory)
+    features[:, :, 0] += log_p[:, :, EOS]
+    score, order = (score + network.alpha[0] * log_p[:, :, EOS]).sort(1, descending=True)
+    weights = torch.stack([_take(each, order) for each in seen], 2) if seen else None
+    return Titles(_take(history[:, :, shortest:], order), _take(features, order), score, weights)
+
+
+def best(score: Tensor, last: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best continuations, of those that end in the same C words the best alone.
+
+    Args:
+        score: (batch, K, words), of every continuation.
+        last: (batch, K, C - 1), the words that each hypothesis ends in.
+        beam: how many are kept.
+
+    Returns:
+        Score, hypothesis and word, (batch, beam) each, or fewer where there are fewer.
+    """
+    batch, count, words = score.shape
+    same = (last[:, :, None] == last[:, None]).all(3)
+    group = same.int().argmax(2)  # the first hypothesis that ends in the same C - 1 words
+    looked = min(2 * beam, count * words)
+    while True:
+        value, index = score.flatten(1).topk(looked)
+        ending = group.gather(1, index // words) * words + index % words
+        order = ending.argsort(dim=1, stable=True)  # of equal endings the best first
+        row = ending.gather(1, order)
+        again = torch.zeros_like(row, dtype=torch.bool)
+        again[:, 1:] = row[:, 1:] == row[:, :-1]
+        again = torch.zeros_like(again).scatter(1, order, again)
+        enough = ((value.isfinite() & ~again).sum(1) >= beam) | ~value[:, -1].isfinite()
+        value = value.masked_fill(again, -torch.inf)
+        if looked == count * words or enough.all():
+            break
+        looked = min(2 * looked, count * words)
+    value, place = value.topk(min(beam, looked))
+    index = index.gather(1, place)
+    return value, index // words, index % words
+
+
+def _allowed(copy: Tensor, mask: Tensor, words: int, search: Search) -> Tensor:
+    """Which words may be written: (batch, words + S) boolean."""
+    allowed = torch.zeros(len(copy), words + copy.shape[1], dtype=torch.bool, device=copy.device)
+    allowed.scatter_(1, copy, mask)
+    if not search.extractive:
+        allowed[:, :words] = True
+    if not search.copy_unknown:
+        allowed[:, words:] = False
+    allowed[:, [PAD, BOS, EOS, UNK]] = False
+    return allowed
+
+
+def _known(history: Tensor, words: int) -> Tensor:
+    """Words that the vocabulary lacks are the unknown word to the network."""
+    return history.masked_fill(history >= words, UNK)
+
+
+def _take(x: Tensor, index: Tensor) -> Tensor:
+    """The rows (batch, n, ...) of x (batch, K, ...) that index (batch, n) names."""
+    return x.gather(1, index.view(*index.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:]))

@@ -1,0 +1,158 @@
+"""Training ABS by the likelihood of every title word (section 3.3), and tuning ABS+ by ROUGE (section 5)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from zoo.errors import check_number, check_whole
+from zoo.looking.attention import Attention
+from zoo.models.rush.decoding import Search, write
+from zoo.models.rush.network import ABS
+from zoo.models.rush.rouge import KINDS, MeanScore, cut, rouge
+from zoo.nn.kernels import cross_entropy
+from zoo.text.search import PAD, UNK
+from zoo.training.metrics import Perplexity
+from zoo.training.module import ZooModule
+
+STAGES = ("val", "test")
+Batch = dict[str, Tensor]
+
+
+class LitTitles(ZooModule):
+    """What writes titles and is scored by ROUGE.
+
+    Args:
+        network: writes titles.
+        bytes: how many of a title are scored, by recall, as DUC does; None: all, by F1.
+        optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
+    """
+
+    def __init__(self, network: nn.Module, bytes: int | None, optimizer: dict | None, schedule: dict | None):
+        super().__init__(network, optimizer, schedule)
+        if bytes is not None:
+            check_whole(1, bytes=bytes)
+        self.bytes = bytes
+        self.rouge = nn.ModuleDict({f"{stage}_{kind}": MeanScore() for stage in STAGES for kind in KINDS})
+        self.written: list[dict[str, Any]] = []
+
+    def score(self, titles: list[str], batch: Batch, stage: str) -> dict[str, Metric]:
+        """Updates ROUGE with the titles of a batch, lines of words."""
+        references = self.trainer.datamodule.titles(stage, batch["index"].tolist())
+        measure = "fmeasure" if self.bytes is None else "recall"
+        scored = [title if self.bytes is None else cut(title, self.bytes) for title in titles]
+        found = [rouge(title, many, measure) for title, many in zip(scored, references, strict=True)]
+        metrics = {kind: self.rouge[f"{stage}_{kind}"] for kind in KINDS}
+        for metric, values in zip(metrics.values(), torch.tensor(found).T, strict=True):
+            metric.update(values.to(self.device))
+        if stage == "test":
+            rows = zip(batch["index"].tolist(), titles, references, strict=True)
+            self.written += [{"index": i, "title": title, "references": list(many)} for i, title, many in rows]
+        return metrics
+
+    def on_test_epoch_start(self) -> None:
+        self.written = []
+
+    def on_test_epoch_end(self) -> None:
+        """Leaves titles.jsonl in the run's folder, of each process its own."""
+        if not self.written:
+            return
+        rank, folder = self.trainer.global_rank, Path(self.trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = sorted(self.written, key=lambda row: row["index"])
+        name = "titles.jsonl" if self.trainer.world_size == 1 else f"titles.{rank}.jsonl"
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+class LitABS(LitTitles):
+    """Trains :class:`zoo.models.rush.network.ABS`; perplexity in validation, and ROUGE of beam search in the test.
+
+    Perplexity is over title words and the end symbol; `known` is that of the words that are not unknown.
+
+    Args:
+        longest: L2 norm to which the rows of all tables are shortened after each epoch; None: never.
+        length: N, words of every title that is written; None: none is written.
+        beam, extractive, copy_unknown: see :class:`zoo.models.rush.decoding.Search`.
+        bytes, optimizer, schedule: see :class:`LitTitles`.
+        network: the arguments of the network.
+    """
+
+    monitor, mode = "val/perplexity", "min"
+
+    def __init__(
+        self,
+        longest: float | None = 1.0,
+        length: int | None = 8,
+        beam: int = 10,
+        extractive: bool = False,
+        copy_unknown: bool = False,
+        bytes: int | None = None,
+        optimizer: dict | None = None,
+        schedule: dict | None = None,
+        **network: Any,
+    ):
+        if longest is not None:
+            check_number(0, longest=longest)
+        search = Search(length or 1, beam, extractive, copy_unknown)
+        super().__init__(ABS(**network), bytes, optimizer, schedule)
+        self.save_hyperparameters()
+        self.longest, self.search = longest, search if length is not None else None
+        names = ("perplexity", "known")
+        self.perplexity = nn.ModuleDict({f"{stage}_{name}": Perplexity() for stage in STAGES for name in names})
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        logits, _ = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])
+        total = cross_entropy(logits.flatten(0, 1), batch["target"][:, 1:].flatten(), PAD)
+        return {"loss": total / self.weight(batch)}
+
+    def weight(self, batch: Batch) -> Tensor:
+        return batch["tokens"]
+
+    def on_train_epoch_end(self) -> None:
+        if self.longest is not None:
+            self.network.renormalise(self.longest)
+
+    def likelihood(self, batch: Batch, stage: str) -> dict[str, Metric]:
+        """Updates both perplexities."""
+        logits, _ = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])
+        labels = batch["target"][:, 1:]
+        metrics = {name: self.perplexity[f"{stage}_{name}"] for name in ("perplexity", "known")}
+        metrics["perplexity"].update(logits, labels, PAD)
+        metrics["known"].update(logits, labels.masked_fill(labels == UNK, PAD), PAD)
+        return metrics
+
+    def evaluate(self, batch: Batch, stage: str) -> dict[str, Metric]:
+        metrics = self.likelihood(batch, stage)
+        if self.search is None or stage == "val":
+            return metrics
+        return metrics | self.score(self.lines(batch, stage), batch, stage)
+
+    def lines(self, batch: Batch, stage: str) -> list[str]:
+        """The best title of each input, a line of words."""
+        found = write(self.network, batch["source"], batch["copy"], self.search)
+        return self.spelt(found.words[:, 0], batch, stage)
+
+    def spelt(self, words: Tensor, batch: Batch, stage: str) -> list[str]:
+        """Lines of numbered words (batch, N); those beyond the vocabulary are words of the input."""
+        data, known = self.trainer.datamodule, self.network.VW.out_features
+        articles = data.articles(stage, batch["index"].tolist())
+        title = data.pieces(words.masked_fill(words >= known, UNK), "target")
+        return [
+            " ".join(article[i - known] if i >= known else word for i, word in zip(row, spelt, strict=True))
+            for article, row, spelt in zip(articles, words.tolist(), title, strict=True)
+        ]
+
+    def record(self, batch: Batch) -> Attention:
+        """Over the input, at each word of the title and its end; of the attention alone."""
+        weights = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])[1]
+        if weights is None:
+            raise NotImplementedError(f"the encoder {self.network.encoder} looks at no word more than at another")
+        data = self.trainer.datamodule
+        return Attention(
+            weights=weights[:, None],
+            inputs=data.pieces(batch["source"], "source"),
+            outputs=data.pieces(batch["target"][:, 1:], "target"),
+        )
