@@ -97,9 +97,8 @@ def title_files(articles: Path) -> list[Path]:
     """
     if "article" in articles.name:
         return [articles.with_name(articles.name.replace("article", "title"))]
-    found = sorted(
-        {path.with_suffix("") if path.suffix == ".gz" else path for path in articles.parent.glob("task1_ref*")}
-    )
+    every = articles.parent.glob("task1_ref*")
+    found = sorted({path.with_suffix("") if path.suffix == ".gz" else path for path in every})
     return found or [articles.with_name("task1_ref0.txt")]
 
 

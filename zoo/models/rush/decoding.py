@@ -103,7 +103,7 @@ def best(score: Tensor, last: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor
     Returns:
         Score, hypothesis and word, (batch, beam) each, or fewer where there are fewer.
     """
-    batch, count, words = score.shape
+    _, count, words = score.shape
     same = (last[:, :, None] == last[:, None]).all(3)
     group = same.int().argmax(2)  # the first hypothesis that ends in the same C - 1 words
     looked = min(2 * beam, count * words)

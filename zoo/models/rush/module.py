@@ -1,6 +1,7 @@
 """Training ABS by the likelihood of every title word (section 3.3), and tuning ABS+ by ROUGE (section 5)."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import check_number, check_whole
+from zoo.errors import check_flag, check_number, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.rush.decoding import Search, write
 from zoo.models.rush.network import ABS
@@ -73,6 +74,8 @@ class LitABS(LitTitles):
     Perplexity is over title words and the end symbol; `known` is that of the words that are not unknown.
 
     Args:
+        halve: whether the learning rate is halved after each epoch whose perplexity in validation is not the lowest yet
+            (section 3.3).
         longest: L2 norm to which the rows of all tables are shortened after each epoch; None: never.
         length: N, words of every title that is written; None: none is written.
         beam, extractive, copy_unknown: see :class:`zoo.models.rush.decoding.Search`.
@@ -84,6 +87,7 @@ class LitABS(LitTitles):
 
     def __init__(
         self,
+        halve: bool = False,
         longest: float | None = 1.0,
         length: int | None = 8,
         beam: int = 10,
@@ -94,12 +98,14 @@ class LitABS(LitTitles):
         schedule: dict | None = None,
         **network: Any,
     ):
+        check_flag(halve=halve)
         if longest is not None:
             check_number(0, longest=longest)
         search = Search(length or 1, beam, extractive, copy_unknown)
         super().__init__(ABS(**network), bytes, optimizer, schedule)
         self.save_hyperparameters()
-        self.longest, self.search = longest, search if length is not None else None
+        self.halve, self.longest, self.search = halve, longest, search if length is not None else None
+        self.lowest = math.inf  # perplexity in validation so far
         names = ("perplexity", "known")
         self.perplexity = nn.ModuleDict({f"{stage}_{name}": Perplexity() for stage in STAGES for name in names})
 
@@ -111,9 +117,28 @@ class LitABS(LitTitles):
     def weight(self, batch: Batch) -> Tensor:
         return batch["tokens"]
 
+    def on_fit_start(self) -> None:
+        if self.longest is not None and not self.trainer.global_step:
+            self.network.renormalise(self.longest)
+
     def on_train_epoch_end(self) -> None:
         if self.longest is not None:
             self.network.renormalise(self.longest)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking or self.trainer.state.fn != "fit":
+            return
+        found = float(self.perplexity["val_perplexity"].compute())
+        if self.halve and found >= self.lowest:
+            schedule = self.lr_schedulers()
+            schedule.base_lrs = [rate / 2 for rate in schedule.base_lrs]
+        self.lowest = min(found, self.lowest)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["lowest"] = self.lowest
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.lowest = checkpoint.get("lowest", math.inf)
 
     def likelihood(self, batch: Batch, stage: str) -> dict[str, Metric]:
         """Updates both perplexities."""
@@ -132,17 +157,17 @@ class LitABS(LitTitles):
 
     def lines(self, batch: Batch, stage: str) -> list[str]:
         """The best title of each input, a line of words."""
-        found = write(self.network, batch["source"], batch["copy"], self.search)
-        return self.spelt(found.words[:, 0], batch, stage)
+        best = write(self.network, batch["source"], batch["copy"], self.search).words[:, 0]
+        articles = self.trainer.datamodule.articles(stage, batch["index"].tolist())
+        return [self.spell(words[None], article)[0] for words, article in zip(best, articles, strict=True)]
 
-    def spelt(self, words: Tensor, batch: Batch, stage: str) -> list[str]:
-        """Lines of numbered words (batch, N); those beyond the vocabulary are words of the input."""
-        data, known = self.trainer.datamodule, self.network.VW.out_features
-        articles = data.articles(stage, batch["index"].tolist())
-        title = data.pieces(words.masked_fill(words >= known, UNK), "target")
+    def spell(self, titles: Tensor, article: list[str]) -> list[str]:
+        """Titles of one input (n, N) as lines; numbers beyond the vocabulary are words of the input."""
+        known = self.network.VW.out_features
+        spelt = self.trainer.datamodule.pieces(titles.masked_fill(titles >= known, UNK), "target")
         return [
-            " ".join(article[i - known] if i >= known else word for i, word in zip(row, spelt, strict=True))
-            for article, row, spelt in zip(articles, words.tolist(), title, strict=True)
+            " ".join(article[i - known] if i >= known else word for i, word in zip(row, words, strict=True))
+            for row, words in zip(titles.tolist(), spelt, strict=True)
         ]
 
     def record(self, batch: Batch) -> Attention:

@@ -75,11 +75,8 @@ class ABS(nn.Module):
         if encoder != "none":
             self.F = nn.Embedding(source_vocabulary, hidden)
         if encoder == "conv":
-            width, groups = 2 * window + 1, hidden if depthwise else 1
-            filters = (
-                nn.Conv1d(hidden, hidden, width, padding=window, groups=groups, bias=False) for _ in range(layers)
-            )
-            self.Q = nn.ModuleList(filters)
+            how = {"padding": window, "groups": hidden if depthwise else 1, "bias": False}
+            self.Q = nn.ModuleList(nn.Conv1d(hidden, hidden, 2 * window + 1, **how) for _ in range(layers))
         if encoder == "attention":
             self.G = nn.Embedding(target_vocabulary, dim)
             self.P = nn.Linear(context * dim, hidden, bias=False)

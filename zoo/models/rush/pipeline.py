@@ -116,12 +116,10 @@ class Summarise(Pipeline):
         if not count:
             raise InputError("no headline can be written of the words of the text that the network knows")
         titles = [self._words(found.words[row, k].tolist(), read) for k in range(count)]
-        weights = found.weights
-        if weights is None:
+        if found.weights is None:
             raise InputError("the network has no attention to show")
-        record = Attention(
-            weights=weights[row, None, None, 0, :, : len(read.words)], inputs=[read.spelt], outputs=[titles[0]]
-        )
+        weights = found.weights[row, 0, :, : len(read.words)]
+        record = Attention(weights=weights[None, None], inputs=[read.spelt], outputs=[titles[0]])
         texts = [" ".join(read.as_spelt(word) for word in title) for title in titles]
         unknown = [word for i, word in zip(read.source, read.spelt, strict=True) if i == UNK]
         return Headline(record, texts[0], titles[0], float(found.score[row, 0]), unknown, texts[1:])
