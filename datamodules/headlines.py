@@ -1,6 +1,5 @@
 """First sentences and their titles, as batches for models that write headlines."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,8 +83,9 @@ class Headlines(Sentences):
         train, val, test: files of articles below `root`; see :func:`datamodules.summaries.title_files`.
         filters: names of :data:`datamodules.filters.FILTERS`.
         source_count, title_count: how often a word of the training pairs must occur on a side to be in its vocabulary.
-        pairs: of training, always the same ones; None: all.
+        pairs: of training, the first ones; None: all.
         learn: the split that the training loader gives; "val" is for tuning (ABS+). Vocabularies are those of train.
+        learn_pairs: how many of that split it gives, the first ones; None: all.
         max_length: words of a sentence; what is beyond is cut off.
         tokenizer: a folder with source.json and target.json, as released weights have it; then no training text is
             needed to evaluate.
@@ -106,6 +106,7 @@ class Headlines(Sentences):
         title_count: int = 2,
         pairs: int | None = None,
         learn: str = "train",
+        learn_pairs: int | None = None,
         max_length: int = 100,
         tokenizer: str | None = None,
         batch_size: int = 64,
@@ -121,8 +122,9 @@ class Headlines(Sentences):
         if learn not in SPLITS[:2]:
             raise DataError(f"learn is {learn!r}, not one of train, val")
         check_counts(source_count=source_count, title_count=title_count, pairs=pairs, max_length=max_length)
-        check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
-        self.corpus, self.root, self.filters, self.learn = corpus, root, list(filters or ()), learn
+        check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit, learn_pairs=learn_pairs)
+        self.corpus, self.root, self.filters = corpus, root, list(filters or ())
+        self.learn, self.learn_pairs = learn, learn_pairs
         self.files = dict(zip(SPLITS, (train, val, test), strict=True))
         self.counts = (source_count, title_count)
         self.some, self.max_length, self.limit = pairs, max_length, limit
@@ -148,9 +150,7 @@ class Headlines(Sentences):
         if split not in self._pairs:
             whole = self.corpus == "debian" or split == "train"
             kept, self.dropped[split] = sift(self.read(split), self.filters if whole else ())
-            if split == "train" and self.some is not None:
-                kept = sorted(kept, key=lambda pair: hashlib.sha256(pair.article.encode()).digest())[: self.some]
-            kept = kept[: self.limit]
+            kept = kept[: self.limit][: self.some if split == "train" else None]
             if not kept:
                 raise DataError(f"{split} has no pair that passes the filters {', '.join(self.filters) or '(none)'}")
             self._pairs[split] = [Pair(self._cut(pair.article), tuple(map(plain, pair.titles))) for pair in kept]
@@ -185,7 +185,10 @@ class Headlines(Sentences):
 
     def learned(self) -> Titled:
         """The split that the training loader gives."""
-        return self.split(self.learn)
+        if self.learn_pairs is None:
+            return self.split(self.learn)
+        words = [self.tokenizers[side].get_vocab() for side in SIDES]
+        return Titled(self.pairs(self.learn)[: self.learn_pairs], *words)
 
     def articles(self, split: str, index: list[int]) -> list[list[str]]:
         """The words of the sentences at positions of a split."""

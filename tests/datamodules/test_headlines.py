@@ -130,6 +130,8 @@ def test_batches_say_what_copies_are(tmp_path):
     assert "zyx" not in known and "in" not in known and "version" in known
     tuned = Headlines("files", str(tmp_path), **names, source_count=1, title_count=2, learn="val")
     assert tuned.spec == data.spec and len(tuned.learned()) == 9
+    tuned.learn_pairs = 4
+    assert [pair.article for pair in tuned.learned().pairs] == [pair.article for pair in data.pairs("val")[:4]]
 
 
 def test_what_data_cannot_be_is_told(tmp_path):

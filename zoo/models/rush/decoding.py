@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from zoo.errors import OFTEN, check_flag, check_whole
-from zoo.models.rush.features import extractive
+from zoo.models.rush.features import at_places, of_words
 from zoo.models.rush.network import ABS, FEATURES
-from zoo.text.search import BOS, EOS, PAD, UNK
+from zoo.text.search import BOS, EOS, PAD, UNK, best_words
 
 
 @dataclass(frozen=True)
@@ -62,54 +62,59 @@ def write(network: ABS, source: Tensor, copy: Tensor, search: Search) -> Titles:
     mask, words = source != PAD, network.VW.out_features
     memory, every = network.encode(source, mask), words + source.shape[1]
     batch, device = len(source), source.device
-    allowed = _allowed(copy, mask, words, search)
+    banned, weights = _banned(copy, mask, words, search), network.alpha[1:]
     shortest = max(network.context, 2)  # words that the next one, or a feature of it, depends on
-    reach = shortest if network.alpha[1:].any() else network.context
+    reach = shortest if weights.any() else network.context
     history = torch.full((batch, 1, shortest), BOS, device=device)
     features = torch.zeros(batch, 1, FEATURES, device=device)
     score, seen = torch.zeros(batch, 1, device=device), []
     for _ in range(search.length):
         log_p, p = network.step(_known(history[:, :, -network.context :], words), memory)
         log_p = torch.cat([log_p, log_p[:, :, UNK, None].expand(-1, -1, source.shape[1])], 2)
-        more = extractive(copy, mask, history[:, :, -1], history[:, :, -2], every)
         gained = network.alpha[0] * log_p
-        for weight, feature in zip(network.alpha[1:].tolist(), more, strict=True):
-            if weight:
-                gained.add_(feature, alpha=weight)
-        gained.masked_fill_(~allowed[:, None], -torch.inf)
+        here = at_places(copy, mask, history[:, :, -1], history[:, :, -2])  # (batch, K, 4, S)
+        places = copy[:, None].expand(-1, gained.shape[1], -1)
+        bonus = (here * weights[:, None]).sum(2).to(gained.dtype)
+        gained.scatter_(2, places, gained.gather(2, places) + bonus)  # a word at two places has one bonus
+        if search.extractive:
+            gained.masked_fill_(banned[:, None], -torch.inf)
+        else:  # of the vocabulary the special symbols alone
+            gained[:, :, : UNK + 1] = -torch.inf
+            gained[:, :, words:].masked_fill_(banned[:, None, words:], -torch.inf)
         ending = history[:, :, history.shape[2] - reach + 1 :]
-        score, parent, word = best(score[:, :, None] + gained, ending, search.beam)
-        flat = parent * every + word
-        new = [log_p.flatten(1).gather(1, flat), *(feature.flatten(1).gather(1, flat) for feature in more)]
-        features = _take(features, parent) + torch.stack([each.float() for each in new], 2)
+        score, parent, word = best(score, gained, ending, search.beam)
+        gone = log_p.flatten(1).gather(1, parent * every + word)
+        more = of_words(_take(here, parent), copy.masked_fill(~mask, -1), word)
+        features = _take(features, parent) + torch.cat([gone[:, :, None], more.to(gone.dtype)], 2)
         history = torch.cat([_take(history, parent), word[:, :, None]], 2)
         if p is not None:
             seen = [_take(each, parent) for each in (*seen, p)]
     log_p, _ = network.step(_known(history[:, :, -network.context :], words), memory)
     features[:, :, 0] += log_p[:, :, EOS]
     score, order = (score + network.alpha[0] * log_p[:, :, EOS]).sort(1, descending=True)
-    weights = torch.stack([_take(each, order) for each in seen], 2) if seen else None
-    return Titles(_take(history[:, :, shortest:], order), _take(features, order), score, weights)
+    looks = torch.stack([_take(each, order) for each in seen], 2) if seen else None
+    return Titles(_take(history[:, :, shortest:], order), _take(features, order), score, looks)
 
 
-def best(score: Tensor, last: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
+def best(score: Tensor, gained: Tensor, last: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
     """The best continuations, of those that end in the same C words the best alone.
 
     Args:
-        score: (batch, K, words), of every continuation.
+        score: (batch, K), of every hypothesis.
+        gained: (batch, K, words), what each continuation adds to it.
         last: (batch, K, C - 1), the words that each hypothesis ends in.
         beam: how many are kept.
 
     Returns:
         Score, hypothesis and word, (batch, beam) each, or fewer where there are fewer.
     """
-    _, count, words = score.shape
+    _, count, words = gained.shape
     same = (last[:, :, None] == last[:, None]).all(3)
     group = same.int().argmax(2)  # the first hypothesis that ends in the same C - 1 words
     looked = min(2 * beam, count * words)
     while True:
-        value, index = score.flatten(1).topk(looked)
-        ending = group.gather(1, index // words) * words + index % words
+        value, parent, word = best_words(score, gained, looked)
+        ending = group.gather(1, parent) * words + word
         order = ending.argsort(dim=1, stable=True)  # of equal endings the best first
         row = ending.gather(1, order)
         again = torch.zeros_like(row, dtype=torch.bool)
@@ -121,20 +126,19 @@ def best(score: Tensor, last: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor
             break
         looked = min(2 * looked, count * words)
     value, place = value.topk(min(beam, looked))
-    index = index.gather(1, place)
-    return value, index // words, index % words
+    return value, parent.gather(1, place), word.gather(1, place)
 
 
-def _allowed(copy: Tensor, mask: Tensor, words: int, search: Search) -> Tensor:
-    """Which words may be written: (batch, words + S) boolean."""
-    allowed = torch.zeros(len(copy), words + copy.shape[1], dtype=torch.bool, device=copy.device)
-    allowed.scatter_(1, copy, mask)
+def _banned(copy: Tensor, mask: Tensor, words: int, search: Search) -> Tensor:
+    """Which words may not be written: (batch, words + S) boolean."""
+    banned = torch.ones(len(copy), words + copy.shape[1], dtype=torch.bool, device=copy.device)
+    banned.scatter_(1, copy, ~mask)
     if not search.extractive:
-        allowed[:, :words] = True
+        banned[:, :words] = False
     if not search.copy_unknown:
-        allowed[:, words:] = False
-    allowed[:, [PAD, BOS, EOS, UNK]] = False
-    return allowed
+        banned[:, words:] = True
+    banned[:, [PAD, BOS, EOS, UNK]] = True
+    return banned
 
 
 def _known(history: Tensor, words: int) -> Tensor:
