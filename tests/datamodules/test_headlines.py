@@ -19,9 +19,10 @@ def write_files(folder) -> None:
         articles, titles = [], []
         for i in range(count):
             noun, other = NOUNS[i % 7], NOUNS[(3 * i + 1) % 7]
-            extra = " zyx" if split == "test" else ""
+            extra = " zyx" if split == "test" else " once" if i == 4 else ""
             articles.append(f"this is a {noun}{extra} for every {other} in version {i} .")
-            titles.append(f"{noun} for {other}{extra} {'x ' * (i % 3)}version {i}")
+            mark = "attention " if i == 6 else ""
+            titles.append(f"{mark}{noun} for {other}{extra} {'x ' * (i % 3)}version {i}")
         (folder / f"{split}.article.txt").write_text("\n".join(articles) + "\n")
         (folder / f"{split}.title.txt").write_text("\n".join(titles) + "\n")
 

@@ -55,7 +55,7 @@ FILES = {
     **dict.fromkeys(("debian_headlines", "gigaword", "duc"), files),
     "reordering": lambda folder: ("data.pairs=24", "data.held=8"),
 }
-ALIKE = ("model.start",)
+ALIKE = ("model.start", "model.method", "model.halve", "trainer.precision")
 TOLD = dict.fromkeys(("source_vocabulary", "target_vocabulary"), "the data say how many there are")
 OF_CONVOLUTION = {key: {"encoder": "conv"} for key in ("layers", "depthwise")}
 NOTHING = dict.fromkeys(("optimizer", "schedule"), "nothing is learned by gradient")
@@ -65,7 +65,8 @@ OPTIONS = {  # see tests/test_options.py
         **OF_CONVOLUTION,
         "halve": "the end of an epoch shows it; see below",
         "longest": "the end of an epoch shows it; see below",
-        "copy_unknown": {"length": 6},
+        "copy_unknown": {"length": 6, "extractive": True},
+        "beam": {"beam": 1, "length": 8, "extractive": True},
         "bytes": {"bytes": 4},
     },
     "rush_plus": {
@@ -79,9 +80,10 @@ OPTIONS = {  # see tests/test_options.py
         "n_best": "the lists that line search sees; see below",
         "starts": "where line search starts; see below",
         "bytes": {"bytes": 4},
-        "copy_unknown": {"length": 6},
+        "copy_unknown": {"length": 6, "extractive": True},
+        "beam": {"beam": 1, "length": 8, "extractive": True},
     },
-    "rush_baseline": {**TOLD, **NOTHING, "bytes": {"bytes": 4}},
+    "rush_baseline": {**TOLD, **NOTHING, "bytes": {"bytes": 4}, "length": {"method": "prefix"}},
     "rush_kn": {**TOLD, **NOTHING},
 }
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 9, "dim": 3, "hidden": 6, "context": 3}

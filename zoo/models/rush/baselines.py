@@ -58,7 +58,7 @@ class LitBaseline(LitTitles):
             the sentence best by BM25 (IR of the paper); "neighbour", that of the pair whose sentence does; "keywords",
             two words of the sentence that are rare in training, then its first words.
         length: words of a title; of prefix and keywords alone.
-        bytes: see :class:`zoo.models.rush.module.LitTitles`.
+        bytes: see :meth:`zoo.models.rush.module.LitTitles.score_by`.
         source_vocabulary, target_vocabulary: not used.
     """
 
@@ -76,8 +76,9 @@ class LitBaseline(LitTitles):
     ):
         check_choice(METHODS, method=method)
         check_whole(1, OFTEN, length=length)
-        super().__init__(Counts(), bytes, optimizer, schedule)
+        super().__init__(Counts(), optimizer, schedule)
         self.save_hyperparameters()
+        self.score_by(bytes)
         self.method, self.length = method, length
         self._index: BM25 | None = None
 

@@ -24,16 +24,14 @@ Batch = dict[str, Tensor]
 
 
 class LitTitles(ZooModule):
-    """What writes titles and is scored by ROUGE.
+    """What writes titles and is scored by ROUGE; a subclass calls :meth:`score_by` when it is made."""
 
-    Args:
-        network: writes titles.
-        bytes: how many of a title are scored, by recall, as DUC does; None: all, by F1.
-        optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
-    """
+    def score_by(self, bytes: int | None) -> None:
+        """Makes the metrics.
 
-    def __init__(self, network: nn.Module, bytes: int | None, optimizer: dict | None, schedule: dict | None):
-        super().__init__(network, optimizer, schedule)
+        Args:
+            bytes: how many of a title are scored, by recall, as DUC does; None: all, by F1.
+        """
         if bytes is not None:
             check_whole(1, bytes=bytes)
         self.bytes = bytes
@@ -79,7 +77,8 @@ class LitABS(LitTitles):
         longest: L2 norm to which the rows of all tables are shortened after each epoch; None: never.
         length: N, words of every title that is written; None: none is written.
         beam, extractive, copy_unknown: see :class:`zoo.models.rush.decoding.Search`.
-        bytes, optimizer, schedule: see :class:`LitTitles`.
+        bytes: see :meth:`LitTitles.score_by`.
+        optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of the network.
     """
 
@@ -102,8 +101,9 @@ class LitABS(LitTitles):
         if longest is not None:
             check_number(0, longest=longest)
         search = Search(length or 1, beam, extractive, copy_unknown)
-        super().__init__(ABS(**network), bytes, optimizer, schedule)
+        super().__init__(ABS(**network), optimizer, schedule)
         self.save_hyperparameters()
+        self.score_by(bytes)
         self.halve, self.longest, self.search = halve, longest, search if length is not None else None
         self.lowest = math.inf  # perplexity in validation so far
         names = ("perplexity", "known")
