@@ -47,6 +47,12 @@ class Summarise(Pipeline):
     """
 
     task = "summarization"
+    asks = {"text": "text"}  # noqa: RUF012
+    samples = [  # noqa: RUF012
+        "Zoom is a player for Z-Code stories or games. These were usually created by Infocom, in the 1980s.",
+        "This package contains the development files of a fast, portable library for reading compressed archives.",
+        "Foliate is a simple and modern e-book viewer for the GNOME desktop.",
+    ]
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
