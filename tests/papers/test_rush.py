@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
-from datamodules.headlines import Headlines
+from datamodules.headlines import Headlines, shortlist
 from datamodules.reordering import Reordering
+from datamodules.summaries import text_steps
 from tests.datamodules.test_headlines import write_files
 from zoo import release
 from zoo.errors import ZooError
@@ -462,18 +463,21 @@ def test_the_reordering_task_is_two_clauses_the_other_way_round():
     assert Reordering(pairs=50).pairs("train") == made.pairs("train") != Reordering(pairs=50, seed=1).pairs("train")
 
 
-@pytest.fixture(scope="module")
-def pipe(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("released")
-    debian = Headlines("debian", filters=["paper", "short"], limit=60, source_count=1, title_count=1)
-    debian.save(folder / "tokenizer")
+def released(folder, **how):
+    """The pipeline of a tiny network, saved."""
+    lines = ["this reads files quickly , a small library for games .", "library for games"]
+    for side, line in zip(("source", "target"), lines, strict=True):
+        shortlist([line], 1, text_steps()).save(str(folder / f"{side}.json"))
     torch.manual_seed(0)
-    config = {**debian.spec, "dim": 4, "hidden": 8}
-    how = {"preprocess": {"max_length": 100}, "options": {"length": 3, "copy_unknown": True}}
-    files = sorted((folder / "tokenizer").glob("*"))
-    return zoo.pipeline(
-        release.save(ABS(**config), folder / "w", name="rush.debian_abs", config=config, files=files, **how)
-    )
+    config = {"source_vocabulary": 15, "target_vocabulary": 7, "dim": 4, "hidden": 8}
+    files = sorted(folder.glob("*.json"))
+    how = {"name": "rush.debian_abs", "preprocess": {"max_length": 100}, **how}
+    return zoo.pipeline(release.save(ABS(**config), folder / "weights", config=config, files=files, **how))
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory):
+    return released(tmp_path_factory.mktemp("released"), options={"length": 3, "copy_unknown": True})
 
 
 def test_a_description_becomes_a_headline_with_its_attention(pipe):
@@ -486,6 +490,9 @@ def test_a_description_becomes_a_headline_with_its_attention(pipe):
     assert many[0].text == result.text and len(many) == 2
     only = pipe("Zyx 3.11", extractive=True, length=2)
     assert set(only.text.split()) <= {"zyx", "3.11"}
+    with pytest.raises(InputError, match="no headline can be written"):
+        pipe("Zyx 3.11", extractive=True, copy_unknown=False)
+    assert pipe("A library for games.", beam=2, length=1).words[0] in ("library", "for", "games", "a")
 
 
 @pytest.mark.parametrize("raw", ["", " \n ", "...", 3, None])
