@@ -38,8 +38,7 @@ class Titled(Bucketed):
 
     def __init__(self, pairs: list[Pair], source: dict[str, int], target: dict[str, int]):
         self.pairs, self.known = pairs, target
-        self.articles = [pair.article.split() for pair in pairs]
-        self.source = Side([source.get(word, UNK) for word in article] for article in self.articles)
+        self.source = Side([source.get(word, UNK) for word in pair.article.split()] for pair in pairs)
         titles = [[target.get(word, UNK) for word in pair.titles[0].split()] for pair in pairs]
         self.target = Side([BOS, *title, EOS] for title in titles)
 
@@ -49,13 +48,17 @@ class Titled(Bucketed):
     def lengths(self) -> tuple[np.ndarray, np.ndarray]:
         return self.source.length, self.target.length - 1  # bos is no token
 
+    def article(self, index: int) -> list[str]:
+        """The words of a sentence."""
+        return self.pairs[index].article.split()
+
     def copies(self, article: list[str]) -> list[int]:
         """What the decoder writes to copy each word: its title id, or the size of that vocabulary + its first place."""
         return [self.known.get(word) or len(self.known) + article.index(word) for word in article]
 
     def __getitem__(self, share: Share) -> dict[str, Tensor]:
         index, tokens, _ = share
-        copies = [torch.tensor(self.copies(self.articles[i])) for i in index.tolist()]
+        copies = [torch.tensor(self.copies(self.article(i))) for i in index.tolist()]
         return {
             "source": self.source.rows(index),
             "target": self.target.rows(index),
@@ -192,7 +195,7 @@ class Headlines(Sentences):
 
     def articles(self, split: str, index: list[int]) -> list[list[str]]:
         """The words of the sentences at positions of a split."""
-        return [self.split(split).articles[i] for i in index]
+        return [self.split(split).article(i) for i in index]
 
     def titles(self, split: str, index: list[int]) -> list[tuple[str, ...]]:
         """The titles of the same: each a line of words, several where the corpus has several references."""
