@@ -1,4 +1,4 @@
-"""Draws what ST-RNN has learned of time and distance, and one prediction: its window on a map, and what each visit adds.
+"""Draws what ST-RNN has learned of time and distance, and a prediction: its window on a map, and what each visit adds.
 
 python scripts/figures/visits.py docs/st_rnn.png [--user N10575]
 
@@ -25,7 +25,7 @@ NAME = "st_rnn.flights_st_rnn"
 
 @torch.no_grad()
 def weights(network: STRNN, hours: torch.Tensor, kilometres: torch.Tensor) -> torch.Tensor:
-    """The mean over all places of |S T q|, how much a visit of so long ago and so far away adds: (hours, kilometres)."""
+    """The mean over all places of |S T q|, what a visit of so long ago and so far away adds: (hours, kilometres)."""
     turned = torch.einsum("tde,ke->ktd", network.T, network.q.weight)  # (places, bounds, d)
     gap = [each.expand(len(turned), -1) for each in locate(hours, network.time_bounds)]
     z = between(turned, *gap)  # (places, hours, d)
@@ -51,7 +51,7 @@ def bars(axes: Axes, result: zoo.pipelines.Result) -> None:
 
 
 def chart(axes: Axes, look: zoo.pipelines.Pipeline, seen: list[str], truth: str, result: zoo.pipelines.Result) -> None:
-    """Places by longitude and latitude, the visits of the window in their order, the ten best places and the true one."""
+    """Places by longitude and latitude, the visits of the window in order, the ten best places and the true one."""
     where = {name: tuple(reversed(look.coordinates[i].tolist())) for name, i in look.places.items()}
     axes.scatter(*zip(*where.values(), strict=True), s=6, color="0.8", label="a place")
     axes.plot(*zip(*(where[name] for name in seen), strict=True), "-o", color="0.3", ms=4, lw=0.8, label="the window")
