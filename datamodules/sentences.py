@@ -73,11 +73,15 @@ class Sentences(pl.LightningDataModule):
         """A split in ids: train, val or test."""
         raise NotImplementedError
 
+    def learned(self) -> Bucketed:
+        """The split that the training loader gives."""
+        return self.split("train")
+
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def train_dataloader(self) -> DataLoader:
-        split, (rank, world) = self.split("train"), self._processes()
+        split, (rank, world) = self.learned(), self._processes()
         batches = Buckets(
             *split.lengths(),
             batch_tokens=None if self.batch_size else self.batch_tokens,

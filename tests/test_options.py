@@ -54,6 +54,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "clutter": {"canvas": 60, "clutter": 2},
     "digits": {"digits": 2, "canvas": 60, "clutter": 0},
     "exclude": {"exclude": ["p1"]},
+    "filters": {"filters": (["paper"], ["release"])},
     "fresh": "the second epoch shows it; see test_distorted.py",
     "max_length": {"max_length": (5, 8, 12, 16, 24, 32)},
     "min_visits": "all users here have as many; see test_visits.py",

@@ -16,7 +16,9 @@ from PIL import Image
 import zoo
 from datamodules.catch import Catch
 from datamodules.characters import Characters
+from datamodules.headlines import Headlines
 from datamodules.mnist import MNIST
+from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
 from zoo import release
@@ -25,6 +27,7 @@ from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
 from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
+from zoo.models.rush import ABS
 from zoo.models.transformer import Transformer
 from zoo.training import checking, reading
 
@@ -36,7 +39,8 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
-    for kind in (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions):
+    kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
+    for kind in (*kinds, headlines):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -351,3 +355,37 @@ def predictions(tmp: Path) -> Iterator[Case]:
         base = {"name": None, "input": None, "output": None, "lines": False, "top": None, "options": {}}
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
         yield f"{plain}", lambda plain=plain, base=base: predicting.answers(base | plain)
+
+
+def headlines(tmp: Path) -> Iterator[Case]:
+    """What has no headline, and options, files and networks of headlines."""
+    from tests.papers.test_rush import released
+
+    (tmp / "headlines").mkdir(exist_ok=True)
+    pipe = released(tmp / "headlines")
+    for name, raw in {
+        "None": None,
+        "7": 7,
+        "empty": "",
+        "spaces": " \n ",
+        "stops": "...",
+        "[]": [],
+        "['', 'a']": ["", "a"],
+    }.items():
+        yield f"summarised {name}", lambda raw=raw: pipe(raw)
+    for given in ({"length": 0}, {"length": 1.5}, {"beam": 0}, {"beam": "x"}, {"n_best": -1}, {"extractive": "yes"},
+                  {"copy_unknown": 1}, {"lenght": 3}):  # fmt: skip
+        yield f"summarised {given}", lambda given=given: pipe("A library for games.", **given)
+    words = {"source_vocabulary": 9, "target_vocabulary": 9}
+    for given in ({"encoder": "lstm"}, {"smoothing": "sum"}, {"window": 0}, {"context": 0}, {"dim": 1.5}, {"dropout": 2},
+                  {"depthwise": 1}, {"source_vocabulary": 3}):  # fmt: skip
+        yield f"ABS({given})", lambda given=given: ABS(**words | given)
+    for given in ({"corpus": "gigaword"}, {"corpus": "files"}, {"learn": "test"}, {"title_count": 0}, {"limit": 1.5}):
+        yield f"Headlines({given})", lambda given=given: Headlines(**given)
+    one = {"corpus": "files", "root": str(tmp / "headlines"), "train": "train.article.txt"}
+    (tmp / "headlines/train.article.txt").write_text("a sentence\nanother\n")
+    yield "no titles", lambda: Headlines(**one).spec
+    (tmp / "headlines/train.title.txt").write_text("a title\n")
+    yield "a title too few", lambda: Headlines(**one).spec
+    yield "no articles", lambda: Headlines(**one | {"train": "empty.article.txt"}).spec
+    yield "Reordering", lambda: Reordering(shortest=4, longest=2)
