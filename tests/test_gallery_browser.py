@@ -2,6 +2,11 @@
 
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
 import warnings
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from PIL import Image
 
 import zoo
 from tests.browsing import READY, browser, visitor  # noqa: F401
+from tests.conftest import ROOT
 from tests.made_rooms import made_rooms
 from zoo.commands.gallery.fields import asked, first_sample, gathered, read_picture
 from zoo.commands.gallery.models import loaded, names
@@ -62,6 +68,33 @@ def title_of(name: str, raw, **options) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return zoo.pipeline(name)(raw, **options).title or "Where the model looked"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_the_command_serves_this_machine_alone_until_it_is_told_to_stop():
+    pytest.importorskip("gradio", reason="gradio is not installed (extra `app`)")
+    port, environment = free_port(), {**os.environ, "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SHARE": "True"}
+    words = [sys.executable, "-u", str(ROOT / "scripts/gallery.py"), f"port={port}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = subprocess.Popen(words, cwd=ROOT, env=environment, **pipes)
+    try:
+        assert started.stdout.readline() == f"The gallery is at http://127.0.0.1:{port}/ until Ctrl-C\n"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            assert answer.status == 200
+        here = socket.gethostbyname(socket.gethostname())
+        with socket.socket() as outside:
+            assert here.startswith("127.") or outside.connect_ex((here, port)) != 0, "another address is served"
+        second = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert second.returncode == 1 and second.stderr.count("\n") == 1 and f"port {port}" in second.stderr
+        started.send_signal(signal.SIGINT)
+        assert started.wait(timeout=60) == 0 and "Traceback" not in started.stderr.read()
+    finally:
+        started.kill()
 
 
 @pytest.mark.parametrize("name", names())
