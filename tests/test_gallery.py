@@ -81,9 +81,9 @@ def test_the_page_shows_what_the_pipeline_answers(name):
     found = shown_record(shown(name, given, options))
     assert found["title"] == expected.title and found["name"] == name
     assert json.dumps(found["samples"]) == json.dumps(record_of(expected.page())["samples"])
-    begun = time.perf_counter()
+    begun = time.process_time()
     shown(name, given, options)
-    assert time.perf_counter() - begun < 6, "two seconds on a machine that does nothing else"
+    assert time.process_time() - begun < 2
 
 
 def test_two_models_stand_side_by_side_where_they_read_the_same():
@@ -201,9 +201,9 @@ def test_a_picture_of_ten_megabytes_is_answered():
     noise[400:1400, 950:1090] += 190
     picture = sent(Image.fromarray(noise))
     assert len(picture) > 10 * 2**20 * 0.75
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert shown_record(shown("ram.mnist28_7", {"digit": picture}))["title"].startswith("1")
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize("name", sorted({reading(name): name for name in TEXTS}.values()))

@@ -35,7 +35,7 @@ def address(tmp_path_factory):
         patch.setenv("GRADIO_TEMP_DIR", str(kept))
         from zoo.commands.gallery.app import launch
 
-        demo, found = launch(None, wait=False)
+        demo, found = launch()
         yield found
         demo.close()
     assert [file for file in kept.rglob("*") if file.is_file()] == [], "nothing that was sent is stored"

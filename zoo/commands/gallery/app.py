@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 from zoo.pipelines import Pipeline
 
 WEB = files("zoo.commands.gallery") / "web"
-PLACES = 3  # text fields that are there for a model's
+PLACES = 3  # boxes for texts, so many of which a model may ask for
 OTHERS = ("digit", "picture", "visits", "number")  # kinds with a component of their own
 NONE = "none"
 FIRST = "ram.mnist28_7"
@@ -66,7 +66,10 @@ def _own(kind: str) -> gr.HTML:
 
 def choose(name: str) -> list[Any]:
     """What changes with the model: those that may stand beside it, what is said of it, and the fields."""
-    pipe = loaded(name)
+    try:
+        pipe = loaded(name)
+    except ZooError as error:  # weights that are damaged
+        raise gr.Error(html.escape(str(error))) from None
     return [gr.update(choices=[NONE, *alike(name)], value=NONE), about(name), *_fields(pipe, first_sample(pipe))]
 
 
@@ -149,8 +152,8 @@ def first() -> str:
     return FIRST if FIRST in names() else names()[0]
 
 
-def launch(port: int | None = None, wait: bool = True) -> tuple[gr.Blocks, str]:
-    """Starts the server, for this machine alone; returns the page and its address."""
+def launch(port: int | None = None) -> tuple[gr.Blocks, str]:
+    """Starts the server in a thread, for this machine alone; returns the page and its address."""
     demo = build()
     demo.queue(default_concurrency_limit=1)
     _, address, _ = demo.launch(
@@ -161,7 +164,7 @@ def launch(port: int | None = None, wait: bool = True) -> tuple[gr.Blocks, str]:
         mcp_server=False,
         run_history=False,
         quiet=True,
-        prevent_thread_lock=not wait,
+        prevent_thread_lock=True,
         footer_links=[],
         theme=gr.themes.Default(font="system-ui", font_mono="monospace"),
         css=(WEB / "gallery.css").read_text(encoding="utf-8"),
@@ -173,7 +176,7 @@ def launch(port: int | None = None, wait: bool = True) -> tuple[gr.Blocks, str]:
 def serve(port: int | None) -> None:
     """Serves until Ctrl-C; raises ZooError for a port that is taken."""
     try:
-        demo, address = launch(port, wait=False)
+        demo, address = launch(port)
     except OSError as error:
         raise ZooError(f"no server can be started on port {port or 7860} ({error})") from None
     print(f"The gallery is at {address} until Ctrl-C", flush=True)
