@@ -301,5 +301,6 @@ class Cloze(Sentences):
 
     def _eval_dataloader(self, name: str) -> DataLoader:
         split = self.split(name)
-        batches = InOneEpoch(*split.lengths(), self.eval_batch_size, *self._processes())
+        _, length = split.lengths()
+        batches = InOneEpoch(length, length, self.eval_batch_size, *self._processes())
         return self._loader(split, batches)

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import zoo
 from datamodules.cloze import FIRST, Cloze
 from tests.datamodules.test_cloze import write_questions
+from zoo import release
 from zoo.errors import ZooError
 from zoo.models.reader.attention import AttentiveRead, ImpatientRead, UniformRead
 from zoo.models.reader.cell import CELLS, Fused, Peephole, Step, flipped, step
@@ -19,8 +21,10 @@ from zoo.models.reader.coloured import figure, html, lines
 from zoo.models.reader.measures import Percent, PrecisionAtRecall
 from zoo.models.reader.module import LitReader
 from zoo.models.reader.network import READERS, Bidirectional, DeepLSTM, Reader
+from zoo.models.reader.pipeline import Answering
 from zoo.models.reader.symbolic import OUT, RULES, Rules, by_frames
 from zoo.nn.kernels import plain_autograd
+from zoo.pipelines import InputError
 
 QUICK = {"reader": {"embedding": 6, "hidden": 5, "dropout": 0.1}}  # see tests/small.py
 QUICK["reader_rule"] = {"cap": 3}
@@ -60,7 +64,8 @@ OPTIONS = {  # see tests/test_options.py
         "vocabulary": "the data say how many there are",
         "depth": DEEP,
         "order": DEEP,
-        "literal_forget_gate": DEEP,
+        "literal_forget_gate": {**DEEP, "cell": "peephole"},
+        "attention": {"attention": 3},
         "recompute": SAME,
     },
     "reader_rule": {
@@ -420,3 +425,74 @@ def test_reads_have_the_arguments_of_each_other():
             True,
         )[0].shape == (2, 5)
     assert FIRST == 6  # as zoo.models.reader.pipeline has it
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """The pipeline of a small network for a little corpus."""
+    folder = tmp_path_factory.mktemp("released")
+    root, _, _ = (each.partition("=")[2] for each in debian(folder))
+    data = Cloze("debian", root, max_tokens=30, markers=8)
+    data.save(folder / "tokenizer")
+    arguments = {**data.spec, "reader": "impatient", "embedding": 8, "hidden": 6}
+    torch.manual_seed(0)
+    preprocess = Answering.preprocess({"markers": 8, "max_tokens": 30, "batch_size": 3})
+    files = sorted((folder / "tokenizer").iterdir())
+    how = {"name": "reader.debian_impatient", "config": arguments, "preprocess": preprocess, "files": files}
+    network = Reader(**arguments)
+    torch.nn.init.normal_(network.answers.weight)
+    return zoo.pipeline(release.save(network, folder / "weights", **how)), data
+
+
+def test_the_pipeline_answers_as_the_network_does(read):
+    pipe, data = read
+    asked = list(data.questions("train"))[50]
+    written = {entity: name.capitalize() for entity, name in asked.names.items()}
+    document = " ".join(written.get(word, word) for word in asked.document)
+    question = " ".join(written.get(word, word) for word in asked.question)
+    found = pipe({"document": document, "question": question}, permutations=1, seed=3)
+    index = list(data.questions("train")).index(asked)
+    split = data.split("train")
+    order = torch.from_numpy(np.random.default_rng(3).permutation(8))
+    ids = [
+        torch.tensor([FIRST + order[-1 - i] if i < 0 else i for i in side[index].tolist()])[None]
+        for side in (split.document, split.question, split.candidates)
+    ]
+    p = pipe.network(*ids[:2]).gather(1, ids[2]).softmax(1)[0]
+    for entity, probability in zip(asked.candidates, p.tolist(), strict=True):
+        assert found.probabilities[written[entity]] == pytest.approx(probability, rel=1e-3)
+    assert found.answer == max(found.probabilities, key=found.probabilities.get)
+    looks = pipe.network.look(*ids[:2])
+    torch.testing.assert_close(found.attention.weights[:, 0], looks, atol=1e-5, rtol=1e-4)
+    assert found.attention.inputs == [document.split()] and found.read[0][1] == pytest.approx(looks[0, -1].max().item())
+
+
+def test_the_pipeline_finds_names_and_shows_what_it_read(read, tmp_path):
+    pipe, _ = read
+    found = pipe("It reads Name3 files with Xylo and name4. Quux is new. ||| Tool for ____ and Name3")
+    assert set(found.probabilities) == {"Name3", "Xylo", "name4"}  # a capital that starts a sentence says nothing
+    assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5) and "quux" in found.unknown
+    found.plot(tmp_path / "a.png"), found.plot(tmp_path / "a.html"), found.plot(tmp_path / "lines.png", lines=True)
+    assert (tmp_path / "a.html").read_text().count("<span") == len(found.attention.inputs[0])
+    chosen = pipe({"document": "one two three", "question": "___ is two", "names": ["One", "two"]})
+    assert set(chosen.probabilities) == {"one", "two"}
+    assert len(pipe(["Name1 with Name2 ||| ___ with", {"document": "Name1", "question": "___"}])) == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("no separator", "expected a passage and a question"),
+        ({"document": "Name1"}, "expected a passage and a question"),
+        ({"document": 3, "question": "___"}, "text 0 is int"),
+        (" ||| ___ is", "the document is empty"),
+        ("Name1 is ||| who is it", "the question has 0 holes"),
+        ("Name1 is ||| ___ is ___", "the question has 2 holes"),
+        ("nothing here ||| ___ is", "the document has no name"),
+        ("Name1 " * 31 + "||| ___ is", "has 31 words, and the network was trained on at most 30"),
+        (" ".join(f"Name{i}" for i in range(9)) + " ||| ___ is", "there are 9 names, and the network knows 8"),
+    ],
+)
+def test_an_input_that_cannot_be_meant_is_one_sentence(raw, message, read):
+    with pytest.raises(InputError, match=message):
+        read[0](raw)

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -93,6 +93,14 @@ class Answering(Pipeline):
     """
 
     task = "question-answering"
+    asks: ClassVar = {"document": "text", "question": "line"}
+    samples: ClassVar = [
+        {
+            "document": "Ada is a GTK viewer for the charts that Bodo writes. It reads them as SVG or PDF, and Cairo "
+            "draws them.",
+            "question": "viewer for charts of Bodo, drawn with ___",
+        }
+    ]
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
