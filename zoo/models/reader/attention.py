@@ -1,12 +1,15 @@
 """How a document is read, given a question: once, once a word of the question, or evenly (section 3.2)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from zoo.nn.kernels import lower, only_once, quick, tanh
+from zoo.nn.kernels import at_least_float32, lower, only_once, quick, tanh
+
+NEAR = 2**17  # numbers that stay in a CPU's cache
 
 
 class AttentiveRead(nn.Module):
@@ -135,21 +138,39 @@ class Scores:
 
 
 class Score(Function):
-    """One step of :class:`Scores`."""
+    """One step of :class:`Scores`, a few rows at a time, which stay in a CPU's cache.
+
+    tanh(x) is 2 s(2 x) - 1, so that s alone is computed, once for each pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, document: Tensor, step: Tensor, w: Tensor, steps: Scores, first: bool) -> Tensor:
         ctx.save_for_backward(document, step, w)
         ctx.steps, ctx.first = steps, first
-        return tanh(document + step[:, None]) @ w
+        w = at_least_float32(w)
+        return torch.cat([2 * (s @ w) - w.sum() for s in halves(document, step)])
 
     @staticmethod
     @only_once
     def backward(ctx: Any, d_scores: Tensor) -> tuple[Tensor | None, ...]:
         document, step, w = ctx.saved_tensors
-        m = tanh(document + step[:, None])
-        d_w = d_scores.flatten() @ m.flatten(0, 1)
-        d_m = torch.ops.aten.tanh_backward(d_scores[..., None] * w, m)
-        total = d_m if ctx.steps.gradient is None else ctx.steps.gradient.add_(d_m)
+        d_scores, w4 = at_least_float32(d_scores), 4 * at_least_float32(w)
+        total, started = ctx.steps.gradient, ctx.steps.gradient is not None
+        total = total if started else torch.empty_like(document)
+        d_step, d_w, start = torch.empty_like(step), -d_scores.sum(), 0
+        for s in halves(document, step):
+            rows = slice(start, start + len(s))
+            start += len(s)
+            d_w = d_w + 2 * (d_scores[rows].flatten() @ s.flatten(0, 1))
+            d_x = torch.ops.aten.sigmoid_backward(d_scores[rows, :, None] * w4, s)
+            d_step[rows] = d_x.sum(1)
+            total[rows].add_(d_x) if started else total[rows].copy_(d_x)
         ctx.steps.gradient = None if ctx.first else total
-        return total if ctx.first else None, d_m.sum(1), d_w, None, None
+        return total if ctx.first else None, d_step, d_w.to(w.dtype), None, None
+
+
+def halves(document: Tensor, step: Tensor) -> Iterator[Tensor]:
+    """s(2 (document + step)) of a few rows after the other, (rows, T, A) float32 at least."""
+    rows = max(1, NEAR // document[0].numel()) if document.is_cpu else len(document)
+    for d, each in zip(document.split(rows), step.split(rows), strict=True):
+        yield at_least_float32(d).add(each[:, None]).mul_(2).sigmoid_()
