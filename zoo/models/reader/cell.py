@@ -63,6 +63,12 @@ class Peephole(nn.Module):
         self.peepholes = nn.Parameter(torch.empty(shape).uniform_(-(hidden**-0.5), hidden**-0.5))  # W_ci, W_cf, W_co
         self.compiled: Callable | None = None  # :func:`step`, compiled
 
+    @torch.no_grad()
+    def remember(self, bias: float) -> None:
+        """Sets b_f."""
+        gate = self.input.bias[self.hidden : 2 * self.hidden] if self.forget is None else self.forget.bias
+        gate.fill_(bias)
+
     def sums(self, x: Tensor) -> Tensor:
         """W_x x' + b of every gate, (batch, T, 4 hidden); x is x'(t, k), of which x(t) is the start."""
         if self.forget is None:
@@ -114,6 +120,12 @@ class Fused(nn.LSTM):
 
     def __init__(self, inputs: int, hidden: int):
         super().__init__(inputs, hidden, batch_first=True)
+
+    @torch.no_grad()
+    def remember(self, bias: float) -> None:
+        """Sets b_f, of which torch has two."""
+        gate = slice(self.hidden_size, 2 * self.hidden_size)
+        self.bias_ih_l0[gate].fill_(bias), self.bias_hh_l0[gate].zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         """x (batch, T, inputs) -> h (batch, T, hidden), from zero states."""

@@ -7,9 +7,9 @@ Ids are 0 for padding, which stands at the end of a row; masks are True where a 
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import WIDEST, check_choice, check_flag, check_whole
+from zoo.errors import WIDEST, check_choice, check_flag, check_least, check_whole
 from zoo.models.reader.attention import AttentiveRead, ImpatientRead, UniformRead
-from zoo.models.reader.cell import CELLS, Peephole, flipped, make_layer, step
+from zoo.models.reader.cell import CELLS, Fused, Peephole, flipped, make_layer, step
 from zoo.nn.kernels import Dropout
 from zoo.nn.lengths import check_symbols
 
@@ -124,6 +124,8 @@ class Reader(nn.Module):
         literal_forget_gate: whether the forget gate reads x(t) as printed, where the other gates read x'(t, k); the
             two differ from the second layer on, so it is a choice of "deep_lstm".
         recompute: whether "impatient" computes each m(i, t) again in the backward pass, and keeps none.
+        forget_bias: of the forget gates at the start; the paper does not say. At 0 half of what a cell knows is gone
+            with each word.
         dropout: of the words' vectors and of what the LSTMs say.
     """
 
@@ -140,6 +142,7 @@ class Reader(nn.Module):
         cell: str = "peephole",
         literal_forget_gate: bool = False,
         recompute: bool = True,
+        forget_bias: float = 1.0,
         dropout: float = 0.2,
     ):
         super().__init__()
@@ -150,9 +153,9 @@ class Reader(nn.Module):
         check_choice(READERS, reader=reader)
         check_choice(ORDERS, order=order)
         check_choice(CELLS, cell=cell)
+        check_least(0, forget_bias=forget_bias)
         check_flag(literal_forget_gate=literal_forget_gate, recompute=recompute)
         self.words = nn.Embedding(vocabulary, embedding)
-        nn.init.normal_(self.words.weight, std=0.1)
         self.dropout = Dropout(dropout)
         if reader == "deep_lstm":
             self.reader = DeepLSTMReader(embedding, hidden, dropout, depth, order, cell, literal_forget_gate)
@@ -163,6 +166,9 @@ class Reader(nn.Module):
             read = kind(2 * hidden, attention, output, **more)
             self.reader = AttentionReader(embedding, hidden, dropout, read, cell, literal_forget_gate)
         self.answers = nn.Linear(output, vocabulary, bias=False)  # W
+        for module in self.modules():
+            if isinstance(module, Peephole | Fused):
+                module.remember(forget_bias)
 
     def g(self, document: Tensor, question: Tensor, look: bool = False) -> tuple[Tensor, Tensor | None]:
         """g(d, q), (batch, G), and where it looked, (batch, steps, T), if asked for and there is attention."""
