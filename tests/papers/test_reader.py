@@ -35,7 +35,7 @@ def debian(folder) -> tuple[str, ...]:
     records = []
     for i in range(400):  # enough for some in each split
         names = [f"Name{(i * k) % 37}" for k in (1, 5, 11)]
-        end = f"files no. {i % 100} with {names[2]}{' too' * (i % 7)}."
+        end = f"files no. {i % 70} with {names[2]}{' too' * (i % 7)}."
         text = f"Tool {i} for {names[0]}\n\nIt reads {names[1]} and {names[0]} {end}"
         records.append(
             {"package": f"p{i}", "source": f"s{chr(97 + i % 26)}{chr(97 + i // 26)}", "section": "x", "en": text}
