@@ -4,7 +4,8 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -93,14 +94,14 @@ class Answering(Pipeline):
     """
 
     task = "question-answering"
-    asks: ClassVar = {"document": "text", "question": "line"}
-    samples: ClassVar = [
+    asks = MappingProxyType({"document": "text", "question": "line"})
+    samples = (
         {
             "document": "Ada is a GTK viewer for the charts that Bodo writes. It reads them as SVG or PDF, and Cairo "
             "draws them.",
             "question": "viewer for charts of Bodo, drawn with ___",
-        }
-    ]
+        },
+    )
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
