@@ -70,6 +70,12 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Addition.piece": "digits that are added have none",
     "Characters.parts": "of a file that is longer than what is read here",
     "Characters.size": "what the file must have",
+    "Cloze.drop": "of files that are no questions; see test_cloze.py",
+    "Cloze.max_tokens": {"max_tokens": (12, 16, 40)},
+    "Cloze.permutations": {"permutations": (1, 2)},
+    "Cloze.permute": "stories have no entities; see test_cloze.py",
+    "Cloze.task": "of stories; see test_cloze.py",
+    "Cloze.vocabulary": {"vocabulary": (3, 12)},
 }
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 

@@ -16,6 +16,7 @@ from PIL import Image
 import zoo
 from datamodules.catch import Catch
 from datamodules.characters import Characters
+from datamodules.cloze import Cloze
 from datamodules.headlines import Headlines
 from datamodules.mnist import MNIST
 from datamodules.reordering import Reordering
@@ -27,6 +28,7 @@ from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
 from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
+from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
 from zoo.models.transformer import Transformer
 from zoo.training import checking, reading
@@ -40,7 +42,8 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
     kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
-    for kind in (*kinds, headlines):
+    of_rooms = (headlines, questions)
+    for kind in (*kinds, *of_rooms):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -389,3 +392,31 @@ def headlines(tmp: Path) -> Iterator[Case]:
     yield "a title too few", lambda: Headlines(**one).spec
     yield "no articles", lambda: Headlines(**one | {"train": "empty.article.txt"}).spec
     yield "Reordering", lambda: Reordering(shortest=4, longest=2)
+
+
+def questions(tmp: Path) -> Iterator[Case]:
+    """What cannot be asked, or not be read for an answer."""
+    good = (
+        "http://x\n\n@entity1 saw @entity2 .\n\n@placeholder saw @entity2\n\n@entity1\n\n@entity1:Ann\n@entity2:Bob\n"
+    )
+    files = {
+        "empty": b"", "no text": b"\xff\xfe", "three blocks": b"http://x\n\na b\n\nc\n", "nul": b"\0" * 40,
+        "no answer in it": good.replace("\n\n@entity1\n\n", "\n\n@entity3\n\n").encode(),
+        "no names": good.replace("@entity1 saw @entity2 .", "nobody .").encode(),
+        "no hole": good.replace("@placeholder", "who").encode(), "names cut": good[:-8].encode()[:-5] + b"\n@enti",
+        "two holes": good.replace("saw @entity2\n\n@", "saw @placeholder\n\n@").encode(),
+        "many names": good.replace(".", " ".join(f"@entity{i}" for i in range(3, 30))).encode(),
+    }  # fmt: skip
+    for name, content in files.items():
+        folder = tmp / f"asked {name}"
+        (folder / "training").mkdir(parents=True, exist_ok=True)
+        (folder / "training" / "0.question").write_bytes(content)
+        yield f"a .question file: {name}", lambda f=folder: len(Cloze("files", str(f), markers=20).split("train"))
+    for given in ({"corpus": "files"}, {"corpus": "files", "root": "/no/such/folder"}, {"corpus": "cnn"}, {"task": 4},
+                  {"markers": 0}, {"max_tokens": -1}, {"permutations": 1.5}, {"drop": "yes"}):  # fmt: skip
+        yield f"Cloze({given})", lambda g=given: list(Cloze(**g).questions("train"))
+    for given in ({"reader": "attentiv"}, {"hidden": 0}, {"depth": 1.5}, {"cell": "lstm"}, {"order": "qc"},
+                  {"literal_forget_gate": "no"}, {"vocabulary": 3}, {"dropout": 2}):  # fmt: skip
+        yield f"Reader({given})", lambda g=given: Reader(**{"vocabulary": 9} | g)
+    for given in ({"method": "rules"}, {"method": "rule", "rule": "frequency"}, {"softmax": "all"}):
+        yield f"LitReader({given})", lambda g=given: LitReader(**{"vocabulary": 9} | g)
