@@ -79,7 +79,7 @@ class NextWords(Translation):
         tokens: str = "words",
         **translation,
     ):
-        super().__init__(tokens=tokens, joint=False, unknown=0.0, max_length=longest, **translation)
+        super().__init__(tokens=tokens, joint=False, unknown=0.0, **translation)
         check_counts(longest=longest, iterations=iterations)
         for name, value, known in (
             ("aligner", aligner, MODELS),
