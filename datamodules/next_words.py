@@ -58,8 +58,8 @@ class NextWords(Translation):
         alignments: folder with a file in Pharaoh's form for each split, <prefix>.align, in place of an aligner; its
             lines are those of the text.
         affiliation: "reference", from the links, which knew the word that is to be predicted, as a decoder does that
-            aligns each word that it tries; or "expected", from what the aligner expects after the words before it, which
-            then is the only tag.
+            aligns each word that it tries; or "expected", what the aligner expects after the words before it,
+            which then is the only tag.
         heads: folder with the dependencies of the source, <prefix>.conll for each split; its sentences are the lines of
             the text and its words those of the text.
         source, target, corpus, root, subset, train, val, test, tokens, vocabulary, moses, lowercase, pretokenised,
@@ -119,16 +119,19 @@ class NextWords(Translation):
                 Side([*f, EOS] for f in source),
                 Side([BOS, *e, EOS] for e in target),
             )
-            links, centers = self._linked(split, source, target, lengths, kept)
-            made.links = Side(
-                [*(t * (len(f) + 1) + s for s, t in sorted(found)), (len(e) + 1) * (len(f) + 1) - 1]
-                for found, f, e in zip(links, source, target, strict=True)
-            )
-            made.center = Side([*center, len(f)] for center, f in zip(centers, source, strict=True))
-            made.told = self.affiliation == "reference"
+            self.link(made, *self._linked(split, source, target, lengths, kept), source, target)
             made.heads = self._headed(split, [f for f, _ in lengths], kept) if self.heads else None
             self._splits[split] = made
         return self._splits[split]
+
+    def link(self, split: Aligned, links: list[Links], centers: list[list[int]], source: list, target: list) -> None:
+        """Gives a split links and affiliated words, both without end symbols as the ids are, which are added here."""
+        split.links = Side(
+            [*(t * (len(f) + 1) + s for s, t in sorted(found)), (len(e) + 1) * (len(f) + 1) - 1]
+            for found, f, e in zip(links, source, target, strict=True)
+        )
+        split.center = Side([*center, len(f)] for center, f in zip(centers, source, strict=True))
+        split.told, split.heads = self.affiliation == "reference", None
 
     def _linked(
         self, split: str, source: list, target: list, lengths: list, kept: list[int]
@@ -137,22 +140,20 @@ class NextWords(Translation):
         if self.alignments:
             every = read_links(Path(self.alignments) / f"{self.names[split]}.align", lengths)
             links = [every[i] for i in kept]
-        else:
-            links, expected = self.align(source, target)
-        if self.affiliation == "expected":
-            return links, expected
-        sizes = zip(links, source, target, strict=True)
-        return links, [affiliated(found, len(f), len(e)) for found, f, e in sizes]
+            return links, _affiliated(links, source, target)
+        return self.align(source, target)
 
     def align(self, source: list[list[int]], target: list[list[int]]) -> tuple[list[Links], list[list[int]]]:
-        """Links of pairs of ids without end symbols, and the source word that each target word was expected at."""
+        """Links of pairs of ids without end symbols, and the source word that each target word is affiliated with."""
         forward, backward = self.aligners
         there, back = forward.posteriors(source, target), backward.posteriors(target, source)
         links = [
             symmetrise(best(one), {link[::-1] for link in best(other)}, self.symmetry)
             for (one, _), (other, _) in zip(there, back, strict=True)
         ]
-        return links, [ahead.argmax(1).tolist() if len(ahead) else [] for _, ahead in there]
+        if self.affiliation == "expected":
+            return links, [ahead.argmax(1).tolist() if len(ahead) else [] for _, ahead in there]
+        return links, _affiliated(links, source, target)
 
     @property
     def aligners(self) -> tuple[Aligner, Aligner]:
@@ -168,3 +169,7 @@ class NextWords(Translation):
     def _headed(self, split: str, lengths: list[int], kept: list[int]) -> Side:
         every = read_heads(Path(self.heads) / f"{self.names[split]}.conll", lengths)
         return Side([*(head + 1 for head in every[i]), 0] for i in kept)
+
+
+def _affiliated(links: list[Links], source: list[list[int]], target: list[list[int]]) -> list[list[int]]:
+    return [affiliated(found, len(f), len(e)) for found, f, e in zip(links, source, target, strict=True)]

@@ -1,8 +1,8 @@
 """Word alignment learned from pairs of sentences: IBM model 1, model 2 with a diagonal prior, and the HMM.
 
-Model 1 and the HMM are those of Brown et al. (1993) and of Vogel, Ney and Tillmann (1996), empty words as in Och and Ney
-(2003); the prior of model 2 is that of Dyer, Chahuneau and Smith (2013) with its tension held fixed. All of a batch is
-computed at once. Every update is an exact step of EM, so the likelihood of the training text never falls.
+Model 1 and the HMM are those of Brown et al. (1993) and of Vogel, Ney and Tillmann (1996), empty words as in Och and
+Ney (2003); the prior of model 2 is that of Dyer, Chahuneau and Smith (2013) with its tension held fixed. All of a batch
+is computed at once. No update of EM makes the training text less likely.
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,7 +80,9 @@ class Aligner:
     def posteriors(self, source: Ids, target: Ids) -> list[tuple[Tensor, Tensor]]:
         """For each pair p(a_i = j | e, f), (T, S + 1) with the empty word last, and what was to be expected before e_i
         was known, (T, S). A pair with an empty side has tensors without entries."""
-        found = [(torch.zeros(len(e), len(f) + 1), torch.zeros(len(e), len(f))) for f, e in zip(source, target, strict=True)]
+        found = [
+            (torch.zeros(len(e), len(f) + 1), torch.zeros(len(e), len(f))) for f, e in zip(source, target, strict=True)
+        ]
         for batch in self._batches(source, target):
             posterior = self._expect(batch, self.model)
             for row, i in enumerate(batch.index):
@@ -223,7 +225,7 @@ def _bins(width: int) -> Tensor:
 
 
 def _keys(f: Tensor, e: Tensor, words: int) -> Tensor:
-    """A number for each pair of a source word (..., S) or the empty word and a target word (..., T): (..., T, S + 1)."""
+    """A number for each pair of a source (..., S) or empty word and a target word (..., T): (..., T, S + 1)."""
     f = torch.cat([f, f.new_full((*f.shape[:-1], 1), words)], -1)
     return f[..., None, :] * words + e[..., :, None]
 

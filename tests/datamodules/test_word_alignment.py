@@ -74,7 +74,9 @@ def test_posteriors_and_likelihood_are_those_of_all_alignments(model):
 
 
 PAIRS = st.lists(
-    st.tuples(st.lists(st.integers(0, 5), min_size=1, max_size=10), st.lists(st.integers(0, 5), min_size=1, max_size=10)),
+    st.tuples(
+        st.lists(st.integers(0, 5), min_size=1, max_size=10), st.lists(st.integers(0, 5), min_size=1, max_size=10)
+    ),
     min_size=1,
     max_size=8,
 )
@@ -130,8 +132,7 @@ def test_symmetrise_by_hand():
     assert symmetrise(forward, backward, "intersection") == {(0, 0), (1, 1), (3, 2)}
     assert symmetrise(forward, backward, "union") == forward | backward
     assert symmetrise(forward, backward, "source") == forward and symmetrise(forward, backward, "target") == backward
-    # (2, 1) is next to (1, 1) and source word 2 has no link yet; so is (2, 3), next to (3, 2). The order decides: of the
-    # links in order of the target, (1, 1) is first and takes (2, 1); (2, 3) then gives target word 3 its link
+    # (2, 1) is next to (1, 1), and source word 2 has no link yet; (2, 3) is next to (3, 2), and target word 3 has none
     assert symmetrise(forward, backward, "grow-diag") == {(0, 0), (1, 1), (3, 2), (2, 1), (2, 3)}
 
 
@@ -179,8 +180,8 @@ def test_links_in_pharaohs_form(tmp_path):
 
 def test_heads_in_conlls_forms(tmp_path):
     path = tmp_path / "train.conll"
-    long = "# text\n1\tein\t_\t_\t_\t_\t2\tdet\t_\t_\n2\thaus\t_\t_\t_\t_\t0\troot\t_\t_\n\n1\tja\t_\t_\t_\t_\t0\troot\t_\t_\n"
-    path.write_text(long)
+    row = "{}\tw\t_\t_\t_\t_\t{}\tx\t_\t_\n"  # CoNLL-U
+    path.write_text("# text\n" + row.format(1, 2) + row.format(2, 0) + "\n" + row.format(1, 0))
     assert read_heads(path, [2, 1]) == [[1, -1], [-1]]
     path.write_text("1 ein 2 det\n2 haus 0 root\n\n\n1 ja 0 root")
     assert read_heads(path, [2, 1]) == [[1, -1], [-1]]

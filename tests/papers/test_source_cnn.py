@@ -53,7 +53,7 @@ FILES = {
     "multi30k_next_words": three,
     "nist_next_words": corpus,
 }
-ALIKE = ("data.heads",)  # names of folders
+ALIKE = ("model.encoders", "model.hidden", "model.local")  # each has a test here
 OPTIONS = {  # see tests/test_options.py
     "source_cnn": {
         **dict.fromkeys(("source_vocabulary", "target_vocabulary"), "the data say how many there are"),
@@ -136,7 +136,9 @@ class Oracle:
             gates.append(g)
         z3 = []  # layer 3
         for i in range(len(z2)):
-            a = p["w3.bias"] + sum(p["w3.weight"].reshape(-1, 3, len(z2[0]))[:, j] @ self.at(z2, i - 1 + j) for j in range(3))
+            a = p["w3.bias"] + sum(
+                p["w3.weight"].reshape(-1, 3, len(z2[0]))[:, j] @ self.at(z2, i - 1 + j) for j in range(3)
+            )
             if self.net.encoder_names[k] == "in":
                 a = a + p["u.weight"] @ np.tanh(p["h.weight"] @ history + p["h.bias"])
             z3.append(np.tanh(a))
@@ -340,7 +342,9 @@ def test_what_cannot_be_built_is_said(given, said):
         SourceCNN(**WORDS, **given)
 
 
-@pytest.mark.parametrize(("encoders", "window", "lacks"), [(["tag"], 0, "tags"), ([], 3, "center"), (["tag_head"], 0, "head")])
+@pytest.mark.parametrize(
+    ("encoders", "window", "lacks"), [(["tag"], 0, "tags"), ([], 3, "center"), (["tag_head"], 0, "head")]
+)
 def test_guides_that_are_missing_are_named(encoders, window, lacks):
     batch = example()
     del batch[lacks]

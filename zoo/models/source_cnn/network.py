@@ -7,6 +7,7 @@ target words of a sentence are computed at once: where the target guides nothing
 once for a sentence, and its axis of target words has the length 1.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class Guide(NamedTuple):
 
 
 def windows(x: Tensor, width: int, left: int, right: int, step: int = 1) -> Tensor:
-    """The entries of neighbouring places side by side, zeros beyond the ends: (..., S, d) -> (..., places, width * d)."""
+    """Entries of neighbouring places side by side, zeros beyond the ends: (..., S, d) -> (..., places, width * d)."""
     return F.pad(x, (0, 0, left, right)).unfold(-2, width, step).transpose(-1, -2).flatten(-2)
 
 
@@ -95,7 +96,7 @@ class Encoder(nn.Module):
             history: (batch, T, k * d).
 
         Returns:
-            phi (batch, T or 1, summary), and the weights (batch, T or 1, S), which sum to one; None without a global gate.
+            phi (batch, T or 1, summary), and weights (batch, T or 1, S), which sum to one; None without a global gate.
             The weight of a place of layer 4 belongs to the words in the middle of what it has seen: to the two
             between which the local gate chose, in that proportion.
         """
@@ -207,7 +208,7 @@ class SourceCNN(nn.Module):
         )
         read = len(encoders) * summary + (history + window) * embedding
         sizes = [read, *hidden, target_vocabulary]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.dropout = Dropout(dropout)
 
     @property
@@ -226,7 +227,7 @@ class SourceCNN(nn.Module):
         return self.target(before).flatten(-2)
 
     def read_window(self, source: Tensor, center: Tensor) -> Tensor:
-        """The embeddings of the source words around each affiliated one: (batch, T, window * d), zero beyond the ends."""
+        """Embeddings of the source words around each affiliated one: (batch, T, window * d), zero beyond the ends."""
         place = center[..., None] + torch.arange(self.window, device=center.device) - (self.window - 1) // 2
         inside = (place >= 0) & (place < source.shape[1])
         words = source[:, None].expand(-1, center.shape[1], -1).gather(2, place.clamp(0, source.shape[1] - 1))

@@ -124,7 +124,7 @@ class NextWord(Pipeline):
                 raise InputError(f"{name} says what the next word is aligned with, and this network does not read it")
             return {}
         right = isinstance(aligned, list | tuple) and aligned and all(isinstance(place, int) for place in aligned)
-        if not (right and 0 <= min(aligned) and max(aligned) <= words):
+        if not (right and min(aligned) >= 0 and max(aligned) <= words):
             raise InputError(
                 f"the aligned of {name} is {aligned!r}; this network is told which of the {words} source words the "
                 f"next word is aligned with: a list of places from 0 ({words} is the end of the sentence)"
