@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import yaml
 from hydra.utils import instantiate
 from torch import Tensor
 
@@ -28,18 +27,9 @@ from zoo.pipelines import pipeline
 from zoo.text.reranking import GRID, Candidate, Lists, bleu_of, bootstrap, chosen, counts, n_best, stack, sums_of, tune
 from zoo.text.search import PAD
 from zoo.text.translation import Translate
-from zoo.training.reading import read_checkpoint
 
 LENGTHS = tuple(round(0.005 * i, 3) for i in range(-10, 11))  # weights of a word that are tried
 BATCH = 128
-
-
-def load(run: Path) -> tuple[LitSourceCNN, dict]:
-    """The best model of a run and the config of its data."""
-    stored = read_checkpoint(run / "checkpoints/best.ckpt")
-    model = LitSourceCNN(**stored["hyper_parameters"]).eval()
-    model.load_state_dict(stored["state_dict"])
-    return model, yaml.safe_load((run / ".hydra/config.yaml").read_text())["data"]
 
 
 def hypotheses(data: NextWords, sources: list[str], lists: list[list[Candidate]]) -> Aligned:
@@ -123,7 +113,7 @@ def main() -> None:
         pipe = pipeline(given.translator)
         if not isinstance(pipe, Translate):
             raise ZooError(f"{given.translator} does not translate")
-        models, configs = zip(*(load(run) for run in given.runs), strict=True)
+        models, configs = zip(*(LitSourceCNN.of_run(run) for run in given.runs), strict=True)
         names = [run.parent.name for run in given.runs]
         data = instantiate({**configs[0], "affiliation": "reference"})
         val, test = (read(pipe, models, data, name, given.size) for name in ("val", "test"))

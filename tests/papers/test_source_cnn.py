@@ -30,10 +30,10 @@ def corpus(folder: Path) -> tuple[str, ...]:
         lines = {"zh": [], "en": [], "de": []}
         heads = []
         for _ in range(count):
-            words = random.integers(0, 12, random.integers(2, 9))
+            words = random.integers(0, 20, random.integers(2, 9))
             order = random.permutation(len(words)) if random.random() < 0.5 else np.arange(len(words))
             lines["zh"].append(" ".join(f"s{word}" for word in words))
-            lines["en"].append(" ".join(f"t{words[i]}" for i in order if random.random() < 0.8) or "t0")
+            lines["en"].append("Also, " + " ".join(f"t{words[i]}" for i in order if random.random() < 0.8))
             rows = [f"{i + 1}\tw\t_\t_\t_\t_\t{random.integers(0, i + 1)}\t_\t_\t_" for i in range(len(words))]
             heads.append("\n".join(rows) + "\n")
         lines["de"] = lines["zh"]

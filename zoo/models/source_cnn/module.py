@@ -1,18 +1,21 @@
 """Training the joint model: the likelihood of the next word, its perplexity, and where the gates look."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import check_least
+from zoo.errors import ZooError, check_least
 from zoo.looking.attention import Attention
 from zoo.models.source_cnn.network import SourceCNN
 from zoo.nn.kernels import cross_entropy
 from zoo.text.search import PAD
 from zoo.training.metrics import Nats, Perplexity
 from zoo.training.module import ZooModule
+from zoo.training.reading import read_checkpoint
 
 
 class Mass(Nats):
@@ -49,6 +52,23 @@ class LitSourceCNN(ZooModule):
         self.self_normalisation = self_normalisation
         self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity() for stage in ("val", "test")})
         self.mass = nn.ModuleDict({f"{stage}_": Mass() for stage in ("val", "test")})
+
+    @classmethod
+    def of_run(cls, run: Path) -> tuple["LitSourceCNN", dict[str, Any]]:
+        """The best model of a finished run's folder, and the config of its data.
+
+        Raises:
+            CheckpointError, ZooError: one sentence.
+        """
+        stored = read_checkpoint(run / "checkpoints/best.ckpt")
+        model = cls(**stored["hyper_parameters"]).eval()
+        try:
+            model.load_state_dict(stored["state_dict"])
+            config = yaml.safe_load((run / ".hydra/config.yaml").read_text())["data"]
+        except (RuntimeError, OSError, KeyError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ZooError(f"{run}: not the folder of a finished run of source_cnn ({reason})") from None
+        return model, config
 
     def read(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Logits and gates under teacher forcing; see :meth:`zoo.models.source_cnn.SourceCNN.forward`."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,11 @@ class NextWord(Pipeline):
     """
 
     task = "other"
+    asks: ClassVar = {"source": "text", "history": "line"}  # what a page asks for
+    samples: ClassVar = [
+        {"source": "Dieses Paket enthält die Dokumentation .", "history": "this package"},
+        {"source": "Bibliothek für grafische Benutzeroberflächen", "history": ""},
+    ]
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
