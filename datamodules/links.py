@@ -2,16 +2,42 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
-from datamodules.files import DataError
+from datamodules.files import EMBEDDED, DataError, read_checked
 from datamodules.parallel import read_lines
 
 Links = set[tuple[int, int]]  # (source, target) positions, from 0
 
 NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
 SYMMETRIES = ("source", "target", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
+
+
+class Gold(NamedTuple):
+    """A pair whose links were made by hand."""
+
+    source: list[str]
+    target: list[str]
+    sure: Links
+    possible: Links  # the sure ones among them
+
+
+def read_gold(root: str | Path | None = None) -> list[Gold]:
+    """Some test pairs of the Debian corpus, German and English words, with links.
+
+    Args:
+        root: folder with debian_de_en.txt and SHA256SUMS; None for the one that ships here.
+    """
+    path = Path(root or EMBEDDED / "alignments") / "debian_de_en.txt"
+    made = []
+    for line in read_checked(path).decode().splitlines():
+        source, target, links = (part.split() for part in line.split(" ||| "))
+        pairs = [(tuple(int(place) for place in link.replace("p", "-").split("-")), "p" in link) for link in links]
+        possible = {link for link, _ in pairs}
+        made.append(Gold(source, target, {link for link, maybe in pairs if not maybe}, possible))
+    return made
 
 
 def best(posterior: Tensor) -> Links:

@@ -23,6 +23,7 @@ class Aligned(Split):
     links: Side  # of each pair the links as t * S + s, end symbols included
     center: Side  # of each target word and the end symbol the affiliated source word
     heads: Side | None  # of each source word and the end symbol its head, 1 more than its place; 0 for the root
+    kept: list[int]  # of each pair its position in the text
     told: bool  # whether the network is told the links, or the affiliated word alone
 
     def __getitem__(self, share: Share) -> dict[str, Tensor]:
@@ -128,6 +129,7 @@ class NextWords(Translation):
                 Side([BOS, *e, EOS] for e in target),
             )
             self.link(made, *self._linked(split, source, target, lengths, kept), source, target)
+            made.kept = kept
             made.heads = self._headed(split, [f for f, _ in lengths], kept) if self.heads else None
             self._splits[split] = made
         return self._splits[split]
@@ -140,6 +142,15 @@ class NextWords(Translation):
         )
         split.center = Side([*center, len(f)] for center, f in zip(centers, source, strict=True))
         split.told, split.heads = self.affiliation == "reference", None
+
+    def linked(self, split: str) -> dict[int, Links]:
+        """The links of each kept pair of a split, without end symbols, by its position in the text."""
+        made = self.split(split)
+        found = {}
+        for row, place in enumerate(made.kept):
+            width = int(made.source.length[row])
+            found[place] = {(code % width, code // width) for code in made.links[row].tolist()[:-1]}
+        return found
 
     def _linked(
         self, split: str, source: list, target: list, lengths: list, kept: list[int]

@@ -2,9 +2,10 @@
 
 python scripts/gates.py <run> [<run> ...] [--translators luong.debian_de_en] [--gold text.gold] [--output gates.json]
 
-A run is the folder of a finished training of source_cnn. Links are those of the aligner of its data, or gold ones, a
-line for each pair of the test split, of which those without links are left out. Beside the models stand even weights
-and weights on the diagonal alone. Only pairs count whose words can be found among the pieces of each translator.
+A run is the folder of a finished training of source_cnn. Links are those of the aligner of its data, or gold ones: a
+line for each pair of the test split, of which those without links are left out; or "debian", those that were made by
+hand for some pairs and ship with the zoo. Beside the models stand even weights and weights on the diagonal alone. Only
+pairs count whose words can be found among the pieces of each translator.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from datamodules.buckets import Share
+from datamodules.links import read_gold
 from datamodules.next_words import NextWords
 from zoo.errors import ZooError, in_one_sentence
 from zoo.models.source_cnn import LitSourceCNN
@@ -36,10 +38,17 @@ class Words:
         self.data, self.split = data, data.split("test")
         self.size = [(int(t) - 2, int(s) - 1) for t, s in zip(*(self._lengths()), strict=True)]
         aligned = [self._links(i) for i in range(len(self.split))]
-        self.gold = [(links, links) for links in aligned] if gold is None else read_alignments(gold)
+        self.gold = [(links, links) for links in aligned] if gold is None else self._read(gold)
         if len(self.gold) != len(self.split):
             raise ZooError(f"{gold}: {len(self.gold)} sentences for the {len(self.split)} pairs of the test split")
         self.found = aligned
+
+    def _read(self, gold: str) -> list[tuple[Links, Links]]:
+        if gold != "debian":
+            return read_alignments(gold)
+        known = {(*pair.source, "|||", *pair.target): (pair.sure, pair.possible) for pair in read_gold()}
+        lines = zip(self.lines(0), self.lines(1), strict=True)
+        return [known.get((*source, "|||", *target), (set(), set())) for source, target in lines]
 
     def _lengths(self) -> tuple:
         return self.split.target.length, self.split.source.length
@@ -131,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs, trained on the same data")
     parser.add_argument("--translators", nargs="*", default=[], help="<slug>.<row>, or released folders")
-    parser.add_argument("--gold", help="file of gold alignments; see zoo.text.scoring.read_alignments")
+    parser.add_argument("--gold", help='file of gold alignments (see zoo.text.scoring.read_alignments), or "debian"')
     parser.add_argument("--output", type=Path, help="JSON file")
     given = parser.parse_args()
     with in_one_sentence():

@@ -86,3 +86,19 @@ def test_what_is_no_run_is_said(run, tmp_path):
     (tmp_path / "gold").write_text("0-0\n")
     done = called("gates", str(run), "--gold", str(tmp_path / "gold"), check=False)
     assert done.returncode and "1 sentences for the" in done.stderr
+
+
+def test_links_are_written_and_read_again(tmp_path):
+    given = ("experiment=source_cnn/debian_incnn", *(f"data.{key}={value}" for key, value in DATA.items()))
+    done = called("align_words", *given, "--output", str(tmp_path), "--gold", "debian")
+    told = json.loads(done.stdout)
+    assert told["aligner"] == "hmm" and all(0 < rate < 100 for rate in told["AER %"].values())
+    again = NextWords(**DATA, alignments=str(tmp_path), lowercase=True, moses=True)
+    learned = NextWords(**DATA, lowercase=True, moses=True)
+    for split in ("train", "val", "test"):
+        assert len((tmp_path / f"{split}.align").read_text().splitlines()) == len(again.pairs(split))
+        assert list(learned.linked(split).values()) == list(again.linked(split).values())
+    done = called("align_words", "experiment=luong/debian_de_en", "--gold", "debian", check=False)
+    assert done.returncode and "no word alignments" in done.stderr
+    done = called("align_words", *given, "data.aligner=giza", "--gold", "debian", check=False)
+    assert done.returncode and "aligner is 'giza'" in done.stderr

@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datamodules.debian import pairs
 from datamodules.files import DataError
-from datamodules.links import affiliated, best, pharaoh, read_heads, read_links, symmetrise
+from datamodules.links import affiliated, best, pharaoh, read_gold, read_heads, read_links, symmetrise
+from datamodules.moses import tokenise
 from datamodules.word_alignment import FARTHEST, MODELS, Aligner
 
 SOURCE = [[4, 5, 6], [5, 6], [4, 6, 7, 4], [8], [], [4]]
@@ -193,3 +195,15 @@ def test_heads_in_conlls_forms(tmp_path):
         path.write_text(text)
         with pytest.raises(DataError, match=said):
             read_heads(path, [2, 1])
+
+
+def test_links_made_by_hand_are_of_test_pairs():
+    gold = read_gold()
+    assert len(gold) == 68 and sum(len(each.sure) for each in gold) == 470
+    short = [pair for pair in pairs("de", "en", "test") if max(len(side.split()) for side in pair) <= 12][:200]
+    sides = (tokenise([pair[side] for pair in short], language) for side, language in enumerate(("de", "en")))
+    known = set(zip(*sides, strict=True))
+    assert sum((" ".join(each.source), " ".join(each.target)) in known for each in gold) >= 10
+    for each in gold:
+        assert each.sure <= each.possible
+        assert all(s < len(each.source) and t < len(each.target) for s, t in each.possible)
