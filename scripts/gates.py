@@ -15,12 +15,15 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from datamodules.buckets import Share
 from datamodules.links import read_gold
 from datamodules.next_words import NextWords
 from zoo.errors import ZooError, in_one_sentence
+from zoo.looking.plots import save
 from zoo.models.source_cnn import LitSourceCNN
 from zoo.pipelines import pipeline
 from zoo.text.aligning import by_words, places
@@ -28,6 +31,7 @@ from zoo.text.codec import BOS, PAD, with_eos
 from zoo.text.scoring import Links, alignment_error_rate, read_alignments
 from zoo.text.translation import TOGETHER, Translate
 
+PLAIN, FRAME = ("even", "diagonal"), "#D55E00"  # baselines; the red of Okabe and Ito's colours
 Looks = dict[int, Tensor]  # of each test pair (target words, source words), end symbols left out
 
 
@@ -136,12 +140,30 @@ def baselines(words: Words) -> dict[str, Looks]:
     return {"even": even, "diagonal": diagonal}
 
 
+def draw(looks: dict[str, Looks], words: Words, pair: int) -> Figure:
+    """A matrix for each model, target words down and source words across, links framed."""
+    source, target = words.lines(0)[pair], words.lines(1)[pair]
+    width, height = 0.45 * len(source) + 0.4, 0.3 * len(target) + 1.9
+    figure = Figure(figsize=(width * len(looks) + 1.2, height), dpi=120, layout="constrained")
+    axes = figure.subplots(1, len(looks), sharey=True, squeeze=False)[0]
+    for ax, (name, found) in zip(axes, looks.items(), strict=True):
+        ax.imshow(found[pair], cmap="Blues", vmin=0, vmax=1)
+        for s, t in words.gold[pair][0]:
+            ax.add_patch(Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, edgecolor=FRAME, linewidth=1.5))
+        ax.set_xticks(range(len(source)), source, rotation=60, ha="right", rotation_mode="anchor")
+        ax.set_yticks(range(len(target)), target)
+        ax.set_title(name, fontsize=10)
+    return figure
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs, trained on the same data")
     parser.add_argument("--translators", nargs="*", default=[], help="<slug>.<row>, or released folders")
     parser.add_argument("--gold", help='file of gold alignments (see zoo.text.scoring.read_alignments), or "debian"')
     parser.add_argument("--output", type=Path, help="JSON file")
+    parser.add_argument("--picture", type=Path, help="PNG or PDF file of one pair")
+    parser.add_argument("--pair", type=int, help="which of the test split; default: the first that counts")
     given = parser.parse_args()
     with in_one_sentence():
         models, configs = zip(*(LitSourceCNN.of_run(run) for run in given.runs), strict=True)
@@ -152,6 +174,11 @@ def main() -> None:
         kept = set.intersection(*({*found} for found in looks.values())) & {
             i for i, (_, possible) in enumerate(words.gold) if possible
         }
+        if given.picture:
+            pair = min(kept) if given.pair is None else given.pair
+            if pair not in kept:
+                raise ZooError(f"pair is {pair}; those that count are {', '.join(map(str, sorted(kept)))[:300]}")
+            save(draw({name: found for name, found in looks.items() if name not in PLAIN}, words, pair), given.picture)
         told = {name: measure(found, words, kept) for name, found in looks.items()}
         if given.gold:
             gold = [words.gold[i] for i in sorted(kept)]

@@ -50,7 +50,9 @@ def run(tmp_path_factory):
 
 
 def test_the_mass_of_gates_and_of_a_translator(run, tmp_path):
-    done = called("gates", str(run), "--translators", "luong.debian_de_en", "--output", str(tmp_path / "gates.json"))
+    files = ("--output", str(tmp_path / "gates.json"), "--picture", str(tmp_path / "gates.png"))
+    done = called("gates", str(run), "--translators", "luong.debian_de_en", *files)
+    assert (tmp_path / "gates.png").stat().st_size > 5000
     told = json.loads((tmp_path / "gates.json").read_text())
     assert json.loads(done.stdout) == told and told["sentences"] > 5
     models = told["models"]
