@@ -375,7 +375,7 @@ def test_the_next_word_and_where_the_gates_looked(tmp_path):
     assert answer.history == ["this", "is"] and len(answer.probabilities) == 3
     assert answer.word == max(answer.probabilities, key=answer.probabilities.get)
     record = answer.attention
-    assert record.weights.shape == (1, 1, 3, 6) and record.outputs == [["this", "is", f"→ {answer.word}"]]
+    assert record.weights.shape == (1, 1, 3, 6) and record.outputs == [["this", "is", f"→{answer.word}"]]
     assert record.inputs[0][-1] == "</s>" and len(record.inputs[0]) == 6
     torch.testing.assert_close(record.weights.sum(-1), torch.ones(1, 1, 3))
     logits, _ = pipe.network(torch.tensor([[4, 5, 6, 7, 8, 2]]), torch.ones(1, 6).bool(), torch.tensor([[1, 4, 5]]))
@@ -393,7 +393,7 @@ def test_a_network_that_is_told_alignments_asks_for_them(tmp_path):
     pipe = released(tmp_path, encoders=["tag"], window=3)
     source = "das ist ein haus ."
     answer = pipe({"source": source, "history": "this is a", "aligned": [3]})
-    assert answer.attention.weights.shape == (1, 1, 1, 6) and answer.attention.outputs == [[f"→ {answer.word}"]]
+    assert answer.attention.weights.shape == (1, 1, 1, 6) and answer.attention.outputs == [[f"→{answer.word}"]]
     other = pipe({"source": source, "history": "this is a", "aligned": [0]})
     assert other.probabilities != answer.probabilities
     for aligned in (None, [], [7], [-1], "3", [1.5]):

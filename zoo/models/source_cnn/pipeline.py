@@ -115,7 +115,7 @@ class NextWord(Pipeline):
         word, history = next(iter(probabilities)), self.target.pieces(written)
         if weights is None:
             weights = torch.full((1, 1, len(written) + 1, len(read) + 1), 1 / (len(read) + 1))
-        outputs = [*history, f"→ {word}"]
+        outputs = [*history, f"→{word}"]
         if self.network.guided:  # of the earlier words nothing was told
             weights, outputs = weights[:, :, -1:], outputs[-1:]
         inputs = [*self.source.words(raw["source"]), *self.source.pieces([EOS])]
