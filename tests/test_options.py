@@ -48,6 +48,7 @@ OF_TRANSLATORS = {
     "ban_unknown": LONG,
 }
 FILES = {"corpus", "root", "subset", "train", "val", "test", "tokenizer", "dictionary", "source", "target"}
+FILES |= {"alignments", "heads"}
 OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values in a tuple
     "batch_tokens": {"batch_tokens": (12, 40), "batch_size": None},
     "bleu": "what scores are taken with",

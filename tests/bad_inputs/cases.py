@@ -19,6 +19,7 @@ from datamodules.characters import Characters
 from datamodules.cloze import Cloze
 from datamodules.headlines import Headlines
 from datamodules.mnist import MNIST
+from datamodules.next_words import NextWords
 from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
@@ -30,6 +31,7 @@ from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
 from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
+from zoo.models.source_cnn import SourceCNN
 from zoo.models.transformer import Transformer
 from zoo.training import checking, reading
 
@@ -87,6 +89,7 @@ def constructors(tmp: Path) -> Iterator[Case]:
         RNNsearch: (WORDS, ["embedding", "hidden", "maxout", "source_vocabulary", "dropout"]),
         StackedLSTM: (WORDS, ["layers", "embedding", "target_vocabulary", "init", "output_dropout"]),
         Transformer: (WORDS, ["layers", "d_model", "d_ff", "heads", "key_dim", "longest", "dropout"]),
+        SourceCNN: (WORDS, ["embedding", "features", "summary", "history", "window", "pool", "dropout"]),
         Former: ({"vocabulary": 9}, ["dim", "depth", "hidden", "longest", "vocabulary", "std", "dropout"]),
     }
     for made, (given, keys) in numbers.items():
@@ -105,7 +108,9 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (Transformer, {**WORDS, "positions": "rotary"}), (Transformer, {**WORDS, "d_model": 10, "heads": 3}),
         (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),
         (Former, {"vocabulary": 9, "self_attention": {"kind": "wid"}}), (Former, {"vocabulary": 9, "num_classes": 0}),
-        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}),
+        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}), (SourceCNN, {**WORDS, "encoders": ["tga"]}),
+        (SourceCNN, {**WORDS, "encoders": "in"}), (SourceCNN, {**WORDS, "hidden": [0]}), (SourceCNN, {**WORDS, "pool": 4}),
+        (SourceCNN, {**WORDS, "local": "mean"}), (SourceCNN, {**WORDS, "activation": "gelu"}),
     ):  # fmt: skip
         said = ", ".join(f"{key}={value!r}" for key, value in given.items() if key not in WORDS or value != 9)
         yield f"{made.__name__}({said})", lambda m=made, g=given: m(**g)
@@ -119,6 +124,7 @@ def data(tmp: Path) -> Iterator[Case]:
         (Characters, ["context", "stride", "windows", "val_bytes", "limit"]),
         (TextClasses, ["vocabulary", "max_length", "batch_size"]),
         (Translation, ["vocabulary", "batch_tokens", "max_length", "limit", "eval_batch_size"]),
+        (NextWords, ["longest", "iterations"]),
     ):
         for key in keys:
             for value in (-3, 1.5, "many"):
@@ -127,6 +133,8 @@ def data(tmp: Path) -> Iterator[Case]:
         (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
         (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
         (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
+        (NextWords, {"aligner": "giza"}), (NextWords, {"symmetry": "grow"}), (NextWords, {"affiliation": "none"}),
+        (NextWords, {"affiliation": "expected", "alignments": "links"}),
     ):  # fmt: skip
         yield f"{made.__name__}({given})", lambda m=made, g=given: m(**g)
     (tmp / "digits").mkdir(exist_ok=True)
