@@ -34,7 +34,9 @@ def read_documents(corpus: str, root: str | None, subset: str | None, lowercase:
         DataError: files that are missing, not UTF-8 or empty; one sentence.
     """
     if corpus not in ("debian", "files", "lines") and "/" not in corpus:
-        raise DataError(f"corpus is {corpus!r}, not one of {', '.join(CORPORA)}, or owner/name of a data set of the Hub")
+        raise DataError(
+            f"corpus is {corpus!r}, not one of {', '.join(CORPORA)}, or owner/name of a data set of the Hub"
+        )
     if corpus == "debian":
         return _debian(root, lowercase)
     if corpus in ("files", "lines"):
@@ -87,7 +89,7 @@ def _hub(name: str, subset: str | None) -> list[str]:
 
 
 def _shared_out(texts: list[str], lowercase: bool, at_spaces: bool = False) -> Documents:
-    """Texts to splits, 90, 5 and 5 percent of them by a hash of the text; with less than twenty all are in train too."""
+    """Texts to splits, 90, 5 and 5 percent of them by a hash of the text; a split that gets none has all of them."""
     found: Documents = {split: [] for split in debian.SPLITS}
     for text in texts:
         words = (text.lower() if lowercase else text).split() if at_spaces else tokenise(text, lowercase)

@@ -5,11 +5,11 @@
 
 * induction: V-measure in % of a Gaussian hidden Markov model against the tags, mean and deviation over its starts;
 * tagging: accuracy in % of a window tagger over the vectors as they are;
-* similarity (an extra, not of the paper): Spearman's correlation and the pairs that have vectors, for WordSim-353 and
+* similarity (an extra, not in the paper): Spearman's correlation and the pairs that have vectors, for WordSim-353 and
   SimLex-999 where gensim is installed, which has them;
 * sentiment, where --reviews says where the sdist of vaderSentiment is: accuracy in % of a logistic regression.
 
-Tags are those of a tagger (silver) for sentences of Debian's descriptions, or of a local CoNLL-U file (--train, --test).
+Tags are a tagger's (silver), for sentences of Debian's descriptions, or those of a CoNLL-U file (--train, --test).
 """
 
 import argparse

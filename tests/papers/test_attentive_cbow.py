@@ -20,17 +20,18 @@ QUICK = {
     name: {"dim": 4, "starts": 1, "iterations": 2}
     for name in ("attentive_cbow", "attentive_cbow_skipgram", "attentive_cbow_window")
 }  # see tests/small.py
+ALIKE = ("model.attend", "data.shrink")
 V, D = 9, 3
-CONLL = "1\tThe\tthe\tDET\n2\tword\tword\tNOUN\n3\tfits\tfit\tVERB\n\n1\tA\ta\tDET\n2\tline\tline\tNOUN\n\n"
 
 
 def words(folder) -> tuple[str, ...]:
     """A small text and a tagged one, in place of any corpus."""
     random = np.random.default_rng(0)
-    kinds = ["the", "a", "word", "line", "fits", "Says", "more", "than", "it", "!"]
+    kinds = ["the", "The", "word", "line", "fits", "Says", "more", "than", "it", "!"]
     lines = [" ".join(random.choice(kinds, random.integers(5, 30))) for _ in range(60)]
     (folder / "text.txt").write_text("\n".join(lines) + "\n")
-    (folder / "tags.conllu").write_text(CONLL)
+    tagged = [[f"{i}\t{word}\t_\t{kinds.index(word) // 3}" for i, word in enumerate(line.split())] for line in lines]
+    (folder / "tags.conllu").write_text("".join("\n".join(rows) + "\n\n" for rows in tagged[:20]))
     few = ("data.min_count=1", "data.length=8", "data.negatives=6", "data.window=4")
     return ("data.corpus=files", f"data.root={folder}/text.txt", f"data.tags={folder}/tags.conllu", *few)
 
@@ -231,7 +232,7 @@ def test_negative_sampling_is_its_formula(name, shared):
     torch.manual_seed(1)
     batch["noise"] = torch.randint(V, (2, 6) if shared else (2, 5, 6))
     nats, valid = negative_sampling(network, batch, 4.0)
-    O, b = network.O.weight.detach().numpy(), network.window  # noqa: N806
+    out, b = network.O.weight.detach().numpy(), network.window
     skip = isinstance(network, SkipNgram)
     for n, t in itertools.product(range(2), range(5)):
         noise = batch["noise"][n].numpy() if shared else batch["noise"][n, t].numpy()
@@ -240,8 +241,8 @@ def test_negative_sampling_is_its_formula(name, shared):
             assert valid[n, t, column] == there
             table = V * column if network.tables > 1 else 0
             word, h = batch["text"][n, t + b + i].item(), hidden_of(network, batch, n, t, i)
-            expected = -np.log(sigmoid(O[table + word] @ h))
-            expected -= 4.0 / 6 * sum(np.log(sigmoid(-O[table + u] @ h)) for u in noise if u != word)
+            expected = -np.log(sigmoid(out[table + word] @ h))
+            expected -= 4.0 / 6 * sum(np.log(sigmoid(-out[table + u] @ h)) for u in noise if u != word)
             assert nats[n, t, column].item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -273,7 +274,11 @@ def test_sparse_gradients_are_the_dense_ones_and_train_the_same(name):
     for sparse in (False, True):
         lit = LitVectors(
             method="attentive" if kind is AttentiveCBOW else "skipgram" if kind is SkipNgram else "window",
-            vocabulary=V, window=2, dim=D, sparse=sparse, **arguments,
+            vocabulary=V,
+            window=2,
+            dim=D,
+            sparse=sparse,
+            **arguments,
         )
         lit.network.load_state_dict(make(kind, **arguments).state_dict())
         optimizer = torch.optim.Adagrad(lit.network.parameters(), 0.1)

@@ -16,16 +16,14 @@ class SkipNgram(nn.Module):
             other.
     """
 
-    def __init__(
-        self, vocabulary: int, window: int = 5, dim: int = 50, structured: bool = False, sparse: bool = False
-    ):
+    def __init__(self, vocabulary: int, window: int = 5, dim: int = 50, structured: bool = False, sparse: bool = False):
         super().__init__()
         check_whole(2, vocabulary=vocabulary)
         check_whole(1, window=window, dim=dim)
         check_flag(structured=structured, sparse=sparse)
         self.window, self.tables = window, 2 * window if structured else 1
         self.W = nn.Embedding(vocabulary, dim, sparse=sparse)
-        self.O = nn.Embedding(self.tables * vocabulary, dim, sparse=sparse)  # noqa: E741
+        self.O = nn.Embedding(self.tables * vocabulary, dim, sparse=sparse)
         nn.init.uniform_(self.W.weight, -0.5 / dim, 0.5 / dim)
         nn.init.zeros_(self.O.weight)
 
@@ -55,7 +53,7 @@ class WindowModel(nn.Module):
         check_flag(sparse=sparse)
         self.window = window
         self.W = nn.Embedding(vocabulary, dim, sparse=sparse)
-        self.O = nn.Embedding(vocabulary, 2 * window * dim, sparse=sparse)  # noqa: E741
+        self.O = nn.Embedding(vocabulary, 2 * window * dim, sparse=sparse)
         nn.init.uniform_(self.W.weight, -0.5 / dim, 0.5 / dim)
         nn.init.zeros_(self.O.weight)
 

@@ -146,9 +146,7 @@ def v_measure(found: Tensor, truth: Tensor) -> float:
     table = torch.zeros(int(found.max()) + 1, int(truth.max()) + 1, dtype=torch.float64)
     table.index_put_((found.cpu(), truth.cpu()), torch.ones(len(found), dtype=torch.float64), accumulate=True)
     joint = table / table.sum()
-    h_found, h_truth, h_both = (
-        -torch.xlogy(p, p).sum() for p in (joint.sum(1), joint.sum(0), joint.flatten())
-    )
+    h_found, h_truth, h_both = (-torch.xlogy(p, p).sum() for p in (joint.sum(1), joint.sum(0), joint.flatten()))
     shared = h_found + h_truth - h_both  # what each says of the other
     homogeneity = shared / h_truth if h_truth > 0 else torch.ones(())
     completeness = shared / h_found if h_found > 0 else torch.ones(())

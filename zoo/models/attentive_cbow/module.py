@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import UnknownName, ZooError, check_choice, check_number, check_whole, suggest
+from zoo.errors import UnknownName, check_choice, check_number, check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.models.attentive_cbow.baselines import METHODS
 from zoo.models.attentive_cbow.induction import COVARIANCES, induce
@@ -121,13 +121,14 @@ class LitVectors(ZooModule):
         Its own place has no slot, so no weight of it is the network's.
         """
         if not isinstance(self.network, AttentiveCBOW):
-            raise ZooError("only CBOW weighs its context")
+            raise NotImplementedError("only CBOW weighs its context")
         b, words = self.network.window, self.trainer.datamodule.lexicon.words
         text, here = batch["text"][:, : SHOWN + 2 * b], batch["here"][:, :SHOWN]
         weights = band(self.network.weights(text, here))  # (batch, shown, shown + 2b)
         count = here.shape[1]
-        alone = ~here.any(-1)[..., None] & (torch.arange(count + 2 * b, device=text.device) == b + torch.arange(
-            count, device=text.device)[:, None])
+        alone = ~here.any(-1)[..., None] & (
+            torch.arange(count + 2 * b, device=text.device) == b + torch.arange(count, device=text.device)[:, None]
+        )
         inputs = [[words[number] for number in row] for row in text.tolist()]
         outputs = [row[b : b + count] for row in inputs]
         return Attention(weights=(weights + alone)[:, None], inputs=inputs, outputs=outputs)

@@ -65,7 +65,7 @@ class AttentiveCBOW(nn.Module):
         check_flag(sparse=sparse)
         self.attend, self.update, self.window = attend, update, window
         self.W = nn.Embedding(vocabulary, dim, sparse=sparse)
-        self.O = nn.Embedding(vocabulary, dim, sparse=sparse)  # noqa: E741, the paper's symbol
+        self.O = nn.Embedding(vocabulary, dim, sparse=sparse)
         columns = {"both": 2 * window, "K": 2 * window, "word": 1}.get(attend)
         self.K = nn.Embedding(vocabulary, columns, sparse=sparse) if columns else None
         self.s = nn.Parameter(torch.zeros(2 * window)) if attend in ("both", "s") else None

@@ -146,5 +146,5 @@ def similarity(lookup: Lookup, pairs: list[tuple[str, str, float]]) -> tuple[flo
 
 def ranks(values: Tensor) -> Tensor:
     """The ranks of numbers, equal ones sharing their mean."""
-    kinds, which, count = values.unique(return_inverse=True, return_counts=True)
+    _, which, count = values.unique(return_inverse=True, return_counts=True)
     return (count.cumsum(0) - (count - 1) / 2).to(values.dtype)[which]
