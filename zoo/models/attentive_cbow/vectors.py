@@ -65,6 +65,8 @@ def _is_text(rest: bytes, dim: int) -> bool:
 
 def _text(rest: bytes, dim: int) -> tuple[list[str], np.ndarray]:
     words, rows = [], []
+    if not rest.endswith(b"\n"):  # or a number that was cut would be read as another one
+        raise ValueError
     for line in rest.decode("utf-8").removesuffix("\n").split("\n"):
         word, *numbers = line.split(" ")
         words.append(word), rows.append([float(x) for x in numbers if x])
