@@ -46,6 +46,12 @@ class Blank(Pipeline):
     """
 
     task = "fill-mask"
+    asks = {"sentence": "line"}  # of the gallery: what a raw input is
+    samples = [
+        "this package contains the ___ files for the library .",
+        "a small game in which you ___ blocks before they reach the top of the screen .",
+        "it can read and ___ images in many formats , such as png , jpeg and tiff .",
+    ]
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
