@@ -1,4 +1,4 @@
-"""Draws where released attentive CBOW looks: python scripts/word_weights.py <picture> <file> [--name attentive_cbow.<row>]
+"""Draws where attentive CBOW looks: python scripts/word_weights.py <picture> <file> [--name attentive_cbow.<row>]
 
 <picture> is one of
 
@@ -26,7 +26,7 @@ from zoo.registry import released
 
 FUNCTION = ("the", "a", "of", "to", "in", "is", "and", ".", ",")
 TOPICAL = ("provides", "contains", "image", "audio", "game", "python", "kernel", "music", "genome")
-LETTERS = 92  # of a line of a sentence
+LETTERS = 104  # of a line of a sentence
 
 
 def slots(network: AttentiveCBOW) -> list[int]:
@@ -55,7 +55,7 @@ def sentences(fill: Blank) -> Figure:
     answers = [(raw, fill(raw)) for raw in fill.samples]
     figure = Figure(figsize=(9.6, 1.2 * len(answers)), dpi=120, layout="constrained")
     for axes, (raw, answer) in zip(figure.subplots(len(answers), 1, squeeze=False)[:, 0], answers, strict=True):
-        before = sum(word in fill.numbers for word in fill._tokens(raw.split("___")[0]))
+        before = sum(word in fill.numbers for word in fill.tokens(raw.split("___")[0]))
         words = [(word, weight) for word, weight in answer.weights]
         words.insert(min(before, fill.network.window), ("___", None))
         likeliest = ", ".join(f"{word} {p:.0%}" for word, p in list(answer.probabilities.items())[:4])

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +46,8 @@ class Blank(Pipeline):
     """
 
     task = "fill-mask"
-    asks = {"sentence": "line"}  # of the gallery: what a raw input is
-    samples = [
+    asks: ClassVar = {"sentence": "line"}  # of the gallery: what a raw input is
+    samples: ClassVar = [
         "this package contains the ___ files for the library .",
         "a small game in which you ___ blocks before they reach the top of the screen .",
         "it can read and ___ images in many formats , such as png , jpeg and tiff .",
@@ -83,7 +83,7 @@ class Blank(Pipeline):
         parts = BLANK.split(raw)
         if len(parts) != 2:
             raise InputError(f"{name} has {len(parts) - 1} blanks; expected one, written as ___")
-        left, right = (self._tokens(part) for part in parts)
+        left, right = (self.tokens(part) for part in parts)
         b = self.network.window
         unknown = [word for word in (*left, *right) if word not in self.numbers]
         left, right = ([word for word in side if word in self.numbers] for side in (left, right))
@@ -101,7 +101,8 @@ class Blank(Pipeline):
         found = {self.words[i]: p[i].item() for i in best}
         return Filled(record, self.words[best[0]], found, list(zip(shown, weights.tolist(), strict=True)), unknown)
 
-    def _tokens(self, text: str) -> list[str]:
+    def tokens(self, text: str) -> list[str]:
+        """The words of a text as the network was trained on them."""
         return TOKEN.findall(text.lower() if self.config["preprocess"]["lowercase"] else text)
 
     def _stretch(self, left: list[str], right: list[str]) -> tuple[Tensor, Tensor]:
