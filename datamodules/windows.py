@@ -195,14 +195,14 @@ class WordWindows(ByTicket):
         inside = (at >= 0) & (at < len(words))
         at = at.clamp(0, len(words) - 1)
         document = torch.where(inside, documents[at], -1)
-        slots = torch.cat([torch.arange(-b, 0, device=device), torch.arange(1, b + 1, device=device)])
-        place = b + torch.arange(self.length, device=device)[:, None] + slots  # (L, 2b), within the stretch
         centre = document[:, b : b + self.length, None]
-        here = (document[:, place] == centre) & (centre >= 0)
+        around = (document.unfold(1, 2 * b + 1, 1) == centre) & (centre >= 0)  # (batch, L, 2b + 1)
+        here = torch.cat([around[..., :b], around[..., b + 1 :]], -1)
         key = index + (epoch * self.size(split) if train else 0)
         if train and self.shrink:
             reach = 1 + (uniform(key + self._base(split, 7), self.length) * b).long()
-            here = here & (slots.abs() <= reach[..., None])
+            steps = torch.arange(1, b + 1, device=device)
+            here = here & (torch.cat([steps.flip(0), steps]) <= reach[..., None])
         return {"text": words[at], "here": here, **self._output(words[at], key + self._base(split, 8))}
 
     def _output(self, text: Tensor, key: Tensor) -> dict[str, Tensor]:
