@@ -77,6 +77,14 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Cloze.permute": "stories have no entities; see test_cloze.py",
     "Cloze.task": "of stories; see test_cloze.py",
     "Cloze.vocabulary": {"vocabulary": (3, 12)},
+    "WordWindows.negatives": {"negatives": (3, 9)},
+    "WordWindows.power": {"power": (0.0, 1.0)},
+    "WordWindows.subsample": {"subsample": 0.01},
+    "WordWindows.tags": {"tags": "silver"},
+    "WordWindows.vocabulary": {"vocabulary": (3, 5)},
+    "WordWindows.window": {"window": (2, 3)},
+    "WordWindows.min_count": {"min_count": (20, 50, 80)},
+    "WordWindows.output": {"output": "tree"},
 }
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 
