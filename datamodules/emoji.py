@@ -21,7 +21,7 @@ HELD_OUT = {"val": 1, "test": 2}  # seeds: their scenes are the same in every ru
 SIZES = {"val": 500, "test": 2000}
 SIDE = 8  # rows and columns of the objects
 TONES = 5  # of skin
-RELATIONS = ("left of", "right of", "above", "below")
+RELATIONS = ("left of", "above")
 CAPTIONS = "captions.json"  # the vocabulary, which a run keeps
 ALONE, PAIR = 0.2, 0.6  # share of the training scenes with one thing, and with at most two
 
@@ -52,8 +52,8 @@ class Emoji(ByTicket):
     ``key`` and ``index`` (batch,) int64.
 
     Objects stand in eight rows of eight. Things of one row never meet in training, and test scenes are of one row;
-    validation scenes are of one column likewise. So every test caption is a combination that was never seen. The
-    caption of two begins with the left or the upper one, that of three with the corner of the angle that they make.
+    validation scenes are of one column likewise. So every test caption is a combination that was never seen. A
+    caption goes from the top left to the bottom right.
 
     Of "names" each picture is one hand or person, and its name says the tone of skin: of each, three tones are for
     training, one for validation and one for the test.
@@ -87,15 +87,15 @@ class Emoji(ByTicket):
         self.sizes = {"train": scenes, **SIZES}
         pictures, self.names = read_sheet("objects" if kind == "scenes" else "people")
         self.pictures = scaled(pictures)
-        self.words = train_tokenizer([*self.names, *RELATIONS, "and"], 1000, "words")
+        self.words = train_tokenizer([*self.names, *RELATIONS, "which is"], 1000, "words")
         if tokenizer and read_tokenizer(Path(tokenizer) / CAPTIONS).to_str() != self.words.to_str():
             raise DataError(f"{tokenizer}: its vocabulary is not that of the emoji")
         self.parts = self._parts(self.words)
         self._tables: dict[str, tuple[int, Tensor, Tensor]] = {}
 
     def _parts(self, words: Tokenizer) -> Tensor:
-        """What captions are put together of, (parts, W) int64 padded with 0: names, relations, these after "and"."""
-        lines = [*self.names, *RELATIONS, *(f"and {relation}" for relation in RELATIONS), ""]
+        """What captions are made of, (parts, W) int64 padded with 0: names, relations, these after "which is"."""
+        lines = [*self.names, *RELATIONS, *(f"which is {relation}" for relation in RELATIONS), ""]
         ids = list(encode(words, lines))
         width = max(map(len, ids))
         return torch.tensor([row + [PAD] * (width - len(row)) for row in ids])
@@ -143,14 +143,12 @@ class Emoji(ByTicket):
         """(batch, T) int64, from bos to eos, as wide as the longest of the batch."""
         names, empty = len(self.names), len(self.parts) - 1
         two, three = count >= 2, count == MOST
-        beside = torch.where(three, layout % 2, 2 * layout)  # of two: left of, above
-        upright = names + len(RELATIONS) + 2 + layout // 2
         parts = torch.stack(
             [
                 which[:, 0],
-                torch.where(two, names + beside, empty),
+                torch.where(two, names + layout, empty),
                 torch.where(two, which[:, 1], empty),
-                torch.where(three, upright, empty),
+                torch.where(three, names + len(RELATIONS) + 1 - layout, empty),
                 torch.where(three, which[:, 2], empty),
             ],
             1,

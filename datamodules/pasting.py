@@ -21,7 +21,9 @@ class Places(NamedTuple):
 
     corner: Tensor  # (batch, 3, 2) int64, the top left corner as (x, y)
     size: Tensor  # (batch, 3) int64, which of SIZES
-    layout: Tensor  # (batch,) int64: of two 0 side by side, 1 one above the other; of three the corner of the first
+    layout: (
+        Tensor  # (batch,) int64: 0 if the second is right of the first, 1 if it is below; then the third the other way
+    )
 
     def boxes(self, count: Tensor) -> Tensor:
         """(batch, 3, 4) float32 as (left, top, right, bottom); zero beyond the count (batch,)."""
@@ -46,7 +48,7 @@ def place(uniform: Tensor, count: Tensor) -> Places:
     """Draws places that do not overlap.
 
     One picture stands anywhere. Two stand in two halves, at about the same height or one below the other. Three stand
-    in three quarters: the first in the corner of the angle, the second beside it, the third above or below it.
+    in three quarters: the first at the top left, the second beside or below it, the third at the bottom right.
 
     Args:
         uniform: (batch, UNIFORMS) in [0, 1).
@@ -56,7 +58,7 @@ def place(uniform: Tensor, count: Tensor) -> Places:
     size = below(uniform[:, 1:4], len(SIZES))
     room = side[size][..., None]  # (batch, 3, 1)
     u = uniform[:, 4:10].unflatten(1, (MOST, 2))
-    layout = torch.where(count == MOST, below(uniform[:, 0], 4), below(uniform[:, 0], 2))
+    layout = below(uniform[:, 0], 2)
 
     anywhere = (u * (CANVAS - room + 1)).long()
     # of two: the halves along one axis; along the other a common height, and a little more or less
@@ -66,10 +68,10 @@ def place(uniform: Tensor, count: Tensor) -> Places:
     level = (middle - room / 2 + (2 * u - 1) * WANDER).long().clamp(min=0).minimum(CANVAS - room)
     along = torch.arange(2, device=u.device) == layout[:, None, None]  # x where they stand side by side
     halves = torch.where(along, within, level)
-    # of three: the quarter of the first is (layout % 2, layout // 2); the others share one of its sides
-    first = torch.stack([layout % 2, layout // 2], -1)[:, None]
-    other = torch.tensor([[0, 0], [1, 0], [0, 1]], device=u.device)
-    quarters = (first + other) % 2 * HALF + (u * (HALF - room + 1)).long()
+    # of three: the quarters from the top left to the bottom right
+    second = torch.stack([1 - layout, layout], -1)
+    quarter = torch.stack([torch.zeros_like(second), second, torch.ones_like(second)], 1)
+    quarters = quarter * HALF + (u * (HALF - room + 1)).long()
     corner = torch.where((count == 2)[:, None, None], halves, quarters)
     return Places(torch.where((count == 1)[:, None, None], anywhere, corner), size, layout)
 

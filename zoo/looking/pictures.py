@@ -1,4 +1,4 @@
-"""Pictures as people have them (files, images, arrays, tensors of any size, mode and range) as grey or coloured floats."""
+"""Pictures as people have them (files, arrays, tensors of any size, mode and range) as grey or coloured floats."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

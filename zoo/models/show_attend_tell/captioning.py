@@ -1,4 +1,4 @@
-"""What captions are worth: BLEU without and with its brevity penalty, exact matches, and what pycocoevalcap measures."""
+"""What captions are worth: BLEU with and without its brevity penalty, exact matches, and pycocoevalcap's measures."""
 
 import math
 from collections import Counter
@@ -48,8 +48,8 @@ def scores(hypotheses: list[str], references: list[list[str]], whole: bool) -> d
     """All scores by name.
 
     Args:
-        whole: False leaves out what takes time: with it CIDEr and ROUGE-L, where pycocoevalcap is installed, and BLEU of
-            the captions of other pictures, which tells what is worth nothing.
+        whole: False gives BLEU-4 and exact matches alone; with it there are CIDEr and ROUGE-L too, where pycocoevalcap
+            is installed, and BLEU of the captions of other pictures, which tells what is worth nothing.
     """
     plain, penalty = bleu(hypotheses, references)
     found = {"bleu": plain[3], "exact": exact(hypotheses, references)}

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import OFTEN, check_choice, check_least, check_share, check_whole
+from zoo.errors import OFTEN, ZooError, check_choice, check_least, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.show_attend_tell.captioning import scores
+from zoo.models.show_attend_tell.encoder import load_encoder
 from zoo.models.show_attend_tell.network import DECODINGS, ShowAttendTell, Told
 from zoo.models.show_attend_tell.pointing import inside, looks, measures
 from zoo.nn.hard import reinforce_loss
@@ -43,6 +44,8 @@ class LitShowAttendTell(ZooModule):
         normalise, alpha: of the score of a hypothesis; see :func:`zoo.text.decoding.beam_search`.
         decode: what hard attention takes in decoding: "expectation", "argmax" or "sample". The test reports all.
         max_length: of a caption, in words with eos.
+        encoder_weights: see :func:`zoo.models.show_attend_tell.encoder.load_encoder`; None where the encoder is null,
+            or where its weights come from a checkpoint.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.show_attend_tell.ShowAttendTell`.
     """
@@ -63,6 +66,7 @@ class LitShowAttendTell(ZooModule):
         alpha: float = 1.0,
         decode: str = "expectation",
         max_length: int = 50,
+        encoder_weights: str | None = None,
         optimizer: dict | None = None,
         schedule: dict | None = None,
         **network,
@@ -77,6 +81,8 @@ class LitShowAttendTell(ZooModule):
         length_penalty(1, normalise, alpha)
         super().__init__(ShowAttendTell(**network), optimizer, schedule)
         self.save_hyperparameters()
+        if encoder_weights is not None:
+            load_encoder(self.network.encoder, encoder_weights)
         self.penalty, self.penalty_scaling, self.hard_scaling = penalty, penalty_scaling, hard_scaling
         self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
         self.expected, self.expected_of = expected, expected_of
@@ -91,6 +97,13 @@ class LitShowAttendTell(ZooModule):
     @property
     def hard(self) -> bool:
         return self.network.attention == "hard"
+
+    def parameter_groups(self) -> list[dict]:
+        return [{"params": [each for each in self.parameters() if each.requires_grad]}]
+
+    def on_fit_start(self) -> None:
+        if self.network.encoder is not None and self.hparams["encoder_weights"] is None:
+            raise ZooError("the encoder has no weights; say which with model.encoder_weights")
 
     def tell(self, batch: dict[str, Tensor]) -> Told:
         """The network under teacher forcing; of hard attention with fresh samples."""
@@ -107,12 +120,16 @@ class LitShowAttendTell(ZooModule):
         real = label != PAD  # (batch, T)
         nll = F.cross_entropy(told.logits.float().flatten(0, 1), label.flatten(), ignore_index=PAD, reduction="none")
         nll = nll.view(label.shape)
-        terms = {"nll": nll.sum() / len(label)}
+        terms = {"nll": nll.sum() / self.weight(batch)}
         coverage = (told.alpha * real[..., None]).sum(1)  # (batch, L): sum_t alpha_ti
         terms["penalty"] = self.penalty * self.scale(real, coverage.shape[1]) * (1 - coverage).square().sum(1).mean()
         if self.hard:
             terms |= self.hard_terms(nll.detach(), told, real)
         return {"loss": sum(terms.values()), **terms}
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor | float:
+        """The number of captions, on the average of the processes."""
+        return batch.get("captions", float(len(batch["caption"])))
 
     def scale(self, real: Tensor, places: int) -> Tensor | float:
         """What the penalty of a caption counts beside its log-likelihood, summed over words."""

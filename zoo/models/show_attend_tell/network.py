@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from zoo.errors import WIDEST, check_choice, check_flag, check_whole
 from zoo.models.show_attend_tell.encoder import annotations, make_encoder
+from zoo.models.show_attend_tell.perceptron import Perceptron
 from zoo.nn.cell import lstm_cell
 from zoo.nn.hard import sample_categorical
 from zoo.nn.kernels import Dropout, at_least_float32, tanh
 from zoo.nn.lengths import check_symbols
-from zoo.models.show_attend_tell.perceptron import Perceptron
 from zoo.nn.shared import Linear, Share, loop, share
 
 ATTENTIONS = ("soft", "hard", "mean")
@@ -52,9 +52,8 @@ class ShowAttendTell(nn.Module):
 
     Args:
         vocabulary: K, words with the four special ones.
-        encoder: "small" (trained here), "vgg19" (as published, never trained), or None: annotations come ready, as
-            maps (batch, D, rows, columns).
-        encoder_weights: of vgg19, a safetensors file.
+        encoder: "small" (see :class:`zoo.models.show_attend_tell.encoder.Small`), "vgg19" (as published), or None:
+            annotations come ready, as maps (batch, D, rows, columns). None is ever trained here.
         features: D, of an annotation vector.
         embedding: m.
         hidden: n, of the LSTM.
@@ -72,7 +71,6 @@ class ShowAttendTell(nn.Module):
         self,
         vocabulary: int,
         encoder: str | None = "small",
-        encoder_weights: str | None = None,
         features: int = 512,
         embedding: int = 512,
         hidden: int = 1800,
@@ -92,7 +90,7 @@ class ShowAttendTell(nn.Module):
         check_whole(1, WIDEST, features=features, embedding=embedding, hidden=hidden, attention_hidden=attention_hidden)
         check_flag(gate=gate)
         self.attention, self.output, self.features = attention, output, features
-        self.encoder = make_encoder(encoder, features, encoder_weights)
+        self.encoder = make_encoder(encoder, features)
         D, m, n = features, embedding, hidden
         self.E = nn.Embedding(vocabulary, m, padding_idx=0)
         self.before = nn.Linear(D, attention_hidden) if attention_layers == 2 else None

@@ -11,7 +11,7 @@ from zoo.nn.scores import Additive
 
 
 class Perceptron(Additive):
-    """e_ti = v . tanh(W h_{t-1} + U a_i + b), the addends of the places made once for a picture, in float32 at least."""
+    """e_ti = v . tanh(W h_{t-1} + U a_i + b), the part of the places made once for a picture; float32 at least."""
 
     def __init__(self, state: int, features: int, hidden: int):
         super().__init__(state, features, hidden, bias=True)
