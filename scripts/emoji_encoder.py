@@ -1,9 +1,9 @@
 """Trains the small encoder of Show, Attend and Tell to name single emoji, and writes its weights.
 
 A picture is one emoji of any size somewhere on a coloured ground of 48 x 48 pixels; the mean of the annotations goes
-through one layer to the names. No box is told. It takes some minutes of a core.
+through one layer to the names. No box is told. It takes a minute of a core.
 
-Usage: python scripts/emoji_encoder.py [--steps 1500] [--output <file>]
+Usage: python scripts/emoji_encoder.py [--steps 800] [--output <file>]
 """
 
 import argparse
@@ -19,7 +19,7 @@ from datamodules.sampling import generator
 from datamodules.scenes import below
 from zoo.models.show_attend_tell.encoder import EMOJI, Small
 
-SIDE, BATCH, FEATURES = 48, 128, 98
+SIDE, BATCH, FEATURES = 48, 64, 98
 
 
 def crops(pictures: torch.Tensor, count: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,7 +39,7 @@ def crops(pictures: torch.Tensor, count: int, random: torch.Generator) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--output", type=Path, default=EMOJI)
     given = parser.parse_args()
     torch.manual_seed(0)
