@@ -211,7 +211,7 @@ class Captions(pl.LightningDataModule):
         """Lines of words with spaces between."""
         return [" ".join(self.words.id_to_token(i) for i in line) for line in tokens]
 
-    def references(self, split: str, order: list[int]) -> list[list[str]]:
+    def right(self, split: str, order: list[int]) -> list[list[str]]:
         """All captions of the pictures at positions of a validation or test split."""
         normal = self.words.normalizer.normalize_str
         return [[normal(" ".join(words)) for words in self.pictures[split][i][1].captions] for i in order]

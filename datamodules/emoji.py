@@ -182,7 +182,7 @@ class Emoji(ByTicket):
         """Lines of words with spaces between."""
         return [" ".join(self.words.id_to_token(i) for i in line) for line in tokens]
 
-    def references(self, split: str, order: list[int]) -> list[list[str]]:
+    def right(self, split: str, order: list[int]) -> list[list[str]]:
         """The right captions of samples, for each a list of one."""
         lines = []
         for part in torch.tensor(order).split(self.eval_batch_size):

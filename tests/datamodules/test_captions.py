@@ -92,9 +92,7 @@ def test_samples_are_what_the_file_says(folder):
     batch = next(iter(data.val_dataloader()))
     lines = data.detokenise([[i for i in row if i > EOS] for row in batch["caption"].tolist()])
     assert lines[0] in ("a picture good <unk> cat", "a picture good <unk> <unk>", "a picture good no4 cat")
-    assert (
-        data.references("val", [1])[0][1] == "a picture very good no7 bird" and len(data.references("val", [0])[0]) == 6
-    )
+    assert data.right("val", [1])[0][1] == "a picture very good no7 bird" and len(data.right("val", [0])[0]) == 6
     # of a picture of 40 x 60 scaled to 30 x 45 the middle 24 columns: half of them dark
     row = batch["image"][0, 0, 12]
     assert (row > 0.5).sum().item() == pytest.approx(12, abs=1) and row[0].item() == pytest.approx(40 / 255, abs=0.03)

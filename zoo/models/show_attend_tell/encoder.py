@@ -101,8 +101,8 @@ def load_encoder(encoder: nn.Module | None, weights: str) -> None:
     try:
         whole = load_file(path)
         wanted = encoder.layers.state_dict()
-        found = {name: whole[f"features.{name}"] for name in wanted if "num_batches" not in name}
-        encoder.layers.load_state_dict(found, strict=False)
+        found = {name: whole[f"features.{name}"].float() for name in wanted if "num_batches" not in name}
+        encoder.layers.load_state_dict(found, strict=False, assign=True)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise ZooError(f"{path}: not weights of {type(encoder).__name__} ({reason})") from None

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from zoo.errors import OFTEN, ZooError, check_choice, check_least, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.show_attend_tell.captioning import scores
-from zoo.models.show_attend_tell.encoder import load_encoder
+from zoo.models.show_attend_tell.encoder import VGG19, load_encoder
 from zoo.models.show_attend_tell.network import DECODINGS, ShowAttendTell, Told
 from zoo.models.show_attend_tell.pointing import inside, looks, measures
 from zoo.nn.hard import reinforce_loss
@@ -45,7 +45,7 @@ class LitShowAttendTell(ZooModule):
         decode: what hard attention takes in decoding: "expectation", "argmax" or "sample". The test reports all.
         max_length: of a caption, in words with eos.
         encoder_weights: see :func:`zoo.models.show_attend_tell.encoder.load_encoder`; None where the encoder is null,
-            or where its weights come from a checkpoint.
+            or small with weights as they were drawn, a control.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.show_attend_tell.ShowAttendTell`.
     """
@@ -102,8 +102,8 @@ class LitShowAttendTell(ZooModule):
         return [{"params": [each for each in self.parameters() if each.requires_grad]}]
 
     def on_fit_start(self) -> None:
-        if self.network.encoder is not None and self.hparams["encoder_weights"] is None:
-            raise ZooError("the encoder has no weights; say which with model.encoder_weights")
+        if isinstance(self.network.encoder, VGG19) and self.hparams["encoder_weights"] is None:
+            raise ZooError("VGG-19 has no weights; say which with model.encoder_weights")
 
     def tell(self, batch: dict[str, Tensor]) -> Told:
         """The network under teacher forcing; of hard attention with fresh samples."""
@@ -241,7 +241,7 @@ class LitShowAttendTell(ZooModule):
             return
         data, values, lines = self.trainer.datamodule, {}, {}
         order = sorted(written[self.decode])
-        references = data.references(stage, order)
+        references = data.right(stage, order)
         for decode, found in written.items():
             lines[decode] = data.detokenise([found[i] for i in order])
             main = decode == self.decode

@@ -21,6 +21,7 @@ from zoo.text.codec import Text
 from zoo.text.decoding import beam_search
 from zoo.text.search import BOS, EOS, PAD, Hypothesis
 
+SAMPLE = Path(__file__).with_name("scene.png")  # a scene of the test
 CAPTIONS = "captions.json"  # as the data leave it with a run
 
 
@@ -58,6 +59,8 @@ class Describe(Pipeline):
     """
 
     task = "image-to-text"
+    asks = {"picture": "picture"}  # noqa: RUF012
+    samples = [str(SAMPLE)]  # noqa: RUF012
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
