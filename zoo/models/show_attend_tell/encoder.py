@@ -28,22 +28,12 @@ class Small(nn.Module):
         if features < 6:
             raise ZooError(f"features is {features}; the small encoder has at least 6")
         wide = features - 2
-        sizes = (
-            (3, wide // 4, 5, 2),
-            (wide // 4, wide // 2, 3, 2),
-            (wide // 2, wide, 3, 2),
-            *2 * ((wide, wide, 3, 1),),
-        )
+        sizes = ((3, wide // 4), (wide // 4, wide // 2), (wide // 2, wide))
+        # four pixels by steps of two: what an annotation sees is centred on its place
+        halving = (nn.Conv2d(*each, 4, stride=2, padding=1, bias=False) for each in sizes)
+        layers = [*halving, nn.Conv2d(wide, wide, 3, padding=1, bias=False)]
         self.layers = nn.Sequential(
-            *(
-                layer
-                for inputs, outputs, side, step in sizes
-                for layer in (
-                    nn.Conv2d(inputs, outputs, side, step, side // 2, bias=False),
-                    nn.BatchNorm2d(outputs),
-                    nn.ReLU(),
-                )
-            )
+            *(part for layer in layers for part in (layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()))
         )
         self.requires_grad_(False)
 

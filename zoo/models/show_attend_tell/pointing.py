@@ -38,19 +38,23 @@ def inside(boxes: Tensor, height: int, width: int, grid: tuple[int, int]) -> Ten
 
 
 def named(tokens: list[int], names: list[list[int]]) -> list[tuple[int, int]]:
-    """Which word of a caption names which thing: pairs of position and thing; a name is found once, as a whole."""
+    """Which word of a caption picks which thing: pairs of position and thing.
+
+    That is the first word of its name, which must be there as a whole; the others follow from it, and a network need
+    not look again to write them. A name is found once.
+    """
     pairs = []
     for thing, name in enumerate(names):
         starts = (i for i in range(len(tokens) - len(name) + 1) if name and tokens[i : i + len(name)] == name)
         start = next(starts, None)
-        pairs += [] if start is None else [(start + i, thing) for i in range(len(name))]
+        pairs += [] if start is None else [(start, thing)]
     return sorted(pairs)
 
 
 class Looks(NamedTuple):
     """What is measured of the weights of one caption."""
 
-    pointed: Tensor  # (n,) 0 or 1: whether the largest weight is in the box, of each word that names a thing
+    pointed: Tensor  # (n,) 0 or 1: whether the largest weight is in the box, of each word that picks a thing
     mass: Tensor  # (n,) the share of the weights in the box
     chance: Tensor  # (n,) the share of all places in the box
     entropy: Tensor  # (words,) in nats
