@@ -69,6 +69,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Addition.piece": "digits that are added have none",
     "Characters.parts": "of a file that is longer than what is read here",
     "Characters.size": "what the file must have",
+    "Captions.eval_batch_size": {"eval_batch_size": 1},
     "Captions.features": "files are made of it; see test_captions.py",
     "Captions.shorter": {"features": None, "shorter": 30},
     "Captions.size": {"features": None, "size": 16},
