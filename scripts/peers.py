@@ -11,6 +11,9 @@ A spatial transformer's warp is of 64 digits by 16 control points, beside kornia
 stand in PYTHONPATH), which is first shown to give the same; a step is of WarBean's network with 4 x 4 points and 64
 digits, its data included, beside that of scripts/plain_tps.py.
 
+A step of Show, Attend and Tell's decoder is of 8 captions of 20 words on 196 annotations of 2048 numbers, beside that
+of scripts/plain_captions.py, which projects the annotations at every word.
+
 python scripts/peers.py transformer --joey <environment>/bin/python
 """
 
@@ -34,6 +37,8 @@ CONTENDERS = {
 }
 WARPS = {"warp": ["zoo fp32", "kornia fp32"], "step": ["zoo fp32", "zoo bf16", "plain fp32"]}
 PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16", "zoo fp32 compiled", "zoo bf16 compiled"]
+CAPTIONERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16"]
+CAPTIONS = (8, 20)  # of a step, and words of each
 RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
 
 
@@ -227,6 +232,28 @@ def of_warbean(made: str, half: bool) -> Callable[[], None]:
     return step
 
 
+def of_captions(made: str, half: bool) -> Callable[[], None]:
+    """A step of a captioning decoder: the zoo's, or a plain one."""
+    from plain_captions import FEATURES, PLACES, SIZE, PlainCaptions
+    from plain_captions import WORDS as KNOWN
+
+    from zoo.models.show_attend_tell import LitShowAttendTell
+    from zoo.training.memory import keep_freed_memory
+
+    torch.manual_seed(0)
+    batch, words = CAPTIONS
+    maps = torch.rand(batch, FEATURES, 14, PLACES // 14)
+    caption = torch.randint(4, KNOWN, (batch, words + 1))
+    if made == "plain":
+        model = PlainCaptions(KNOWN, FEATURES, SIZE)
+        annotations = maps.flatten(2).mT.contiguous()
+        return training(model, lambda: model(annotations, caption), half)
+    keep_freed_memory()
+    sizes = {"embedding": SIZE, "hidden": SIZE, "attention_hidden": SIZE}
+    model = LitShowAttendTell(vocabulary=KNOWN, encoder=None, features=FEATURES, **sizes)
+    return training(model, lambda: model.loss({"image": maps, "caption": caption})["loss"], half)
+
+
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
@@ -235,6 +262,8 @@ def child(room: str, task: str, name: str) -> None:
     of = {"zoo": of_zoo, "joey": of_joey, "torch": of_torch}
     if task in WARPS:
         step = of_warp(made) if task == "warp" else of_warbean(made, half)
+    elif room == "show_attend_tell":
+        step = of_captions(made, half)
     else:
         step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
     step(), step()
@@ -246,9 +275,10 @@ def child(room: str, task: str, name: str) -> None:
 
 def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
     """The best CPU seconds of each contender that runs."""
+    known = {"draw": PAINTERS, "show_attend_tell": CAPTIONERS}
     best = {
         name: float("inf")
-        for name in (PAINTERS if room == "draw" else (WARPS | CONTENDERS)[task])
+        for name in known.get(room, (WARPS | CONTENDERS)[task])
         if (joey or not name.startswith("joey")) and (room == "transformer" or not name.startswith("torch"))
     }
     for _ in range(ROUNDS):
@@ -268,7 +298,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("room", choices=[*LENGTH, "draw", "spatial_transformer"])
+    parser.add_argument("room", choices=[*LENGTH, "draw", "show_attend_tell", "spatial_transformer"])
     parser.add_argument("--task", choices=STEPS, help="default: both")
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -278,7 +308,9 @@ def main() -> None:
     if given.contender:
         child(given.room, given.task, given.contender)
         return
-    tasks = {"draw": ["train"], "spatial_transformer": [*WARPS]}.get(given.room, [*CONTENDERS])
+    tasks = {"draw": ["train"], "show_attend_tell": ["train"], "spatial_transformer": [*WARPS]}.get(
+        given.room, [*CONTENDERS]
+    )
     if given.task and given.task not in tasks:
         parser.error(f"{given.room} does not {given.task}")
     for task in [given.task] if given.task else tasks:
