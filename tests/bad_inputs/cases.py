@@ -382,10 +382,22 @@ def described(tmp: Path) -> Iterator[Case]:
         (tmp / name).mkdir(exist_ok=True)
         (tmp / name / "dataset_flickr8k.json").write_text(text)
         yield f"Captions({name})", lambda name=name: Captions(root=str(tmp / name))
-    for given in ({}, {"corpus": "flickr"}, {"root": "/no/such"}, {"root": "/", "shorter": 10}, {"root": "/", "each": 0}):
+    for given in (
+        {},
+        {"corpus": "flickr"},
+        {"root": "/no/such"},
+        {"root": "/", "shorter": 10},
+        {"root": "/", "each": 0},
+    ):
         yield f"Captions({given})", lambda given=given: Captions(**given)
     Emoji().save(tmp / "words")
-    tiny = {"vocabulary": Emoji().spec["vocabulary"], "features": 10, "embedding": 4, "hidden": 4, "attention_hidden": 4}
+    tiny = {
+        "vocabulary": Emoji().spec["vocabulary"],
+        "features": 10,
+        "embedding": 4,
+        "hidden": 4,
+        "attention_hidden": 4,
+    }
     how = {"config": tiny, "preprocess": Describe.preprocess({}), "files": [tmp / "words" / "captions.json"]}
     torch.manual_seed(0)
     folder = release.save(ShowAttendTell(**tiny), tmp / "describe", name="show_attend_tell.emoji_soft", **how)
@@ -393,7 +405,11 @@ def described(tmp: Path) -> Iterator[Case]:
     (tmp / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     for raw in (None, 3, "", "/no/such.png", str(tmp), str(tmp / "broken.png"), [], np.zeros((0, 3)), np.zeros(5)):
         yield f"describe({raw!r})", lambda raw=raw: describe(raw)
-    for name, raw in (("transparent", Image.new("RGBA", (9, 9))), ("nan", np.full((5, 5, 3), NAN)), ("dark", -np.ones((5, 5)))):
+    for name, raw in (
+        ("transparent", Image.new("RGBA", (9, 9))),
+        ("nan", np.full((5, 5, 3), NAN)),
+        ("dark", -np.ones((5, 5))),
+    ):
         yield f"describe({name})", lambda raw=raw: describe(raw)
     for given in ({"beam": 0}, {"decode": "mean"}, {"max_length": "x"}, {"normalise": "x"}, {"width": 3}):
         yield f"describe({given})", lambda given=given: describe(_digit(), **given)

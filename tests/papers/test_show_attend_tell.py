@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -27,13 +28,14 @@ from zoo.text.search import EOS
 TINY = {"features": 10, "embedding": 4, "hidden": 8, "attention_hidden": 4}
 QUICK = {  # see tests/small.py
     "show_attend_tell": {**TINY, "encoder_weights": "null"},
-    "show_attend_tell_vgg": {**TINY, "max_length": 8},
+    "show_attend_tell_vgg": {**TINY, "max_length": 8, "meteor": "false"},
 }
 OF_HARD = ("reward_weight", "entropy_weight", "expected", "hard_scaling", "expected_of", "decode")
 IDLE = {
     "encoder": "the data bring what it makes",
     "encoder_weights": "of what is tiny there is no file",
     "vocabulary": "the data say how many there are",
+    "meteor": "what the end of a test computes",
     "attention": {"attention": "mean"},
     "expected": {"attention": "hard", "expected": 1.0},
     **{name: {"attention": "hard"} for name in OF_HARD if name != "expected"},
@@ -437,6 +439,14 @@ def test_scores_of_what_is_right_and_of_what_is_wrong():
     assert found["bleu"] == found["exact"] == found["bleu_1"] == found["bleu_4_brevity"] == pytest.approx(100)
     assert found["bleu_shuffled"] < 20 and bleu(["x"], [["y"]])[0] == [0, 0, 0, 0] and bleu([""], [["y"]])[1] == 0
     assert exact(["a", "b"], [["a", "c"], ["c"]]) == 50
+
+
+@pytest.mark.slow
+def test_meteor_is_what_the_others_are_not():
+    if not shutil.which("java"):
+        pytest.skip("there is no Java")
+    found = scores(["a cat runs", "a big dog"], [["a cat is running"], ["a large dog"]], whole=True, meteor=True)
+    assert 30 < found["meteor"] < 90 and found["exact"] == 0
 
 
 def test_names_are_found_as_a_whole_and_boxes_are_cells():

@@ -1,6 +1,7 @@
 """What captions are worth: BLEU with and without its brevity penalty, exact matches, and pycocoevalcap's measures."""
 
 import math
+import shutil
 from collections import Counter
 from importlib.util import find_spec
 
@@ -44,12 +45,13 @@ def exact(hypotheses: list[str], references: list[list[str]]) -> float:
     return 100 * right / len(hypotheses)
 
 
-def scores(hypotheses: list[str], references: list[list[str]], whole: bool) -> dict[str, float]:
+def scores(hypotheses: list[str], references: list[list[str]], whole: bool, meteor: bool = False) -> dict[str, float]:
     """All scores by name.
 
     Args:
         whole: False gives BLEU-4 and exact matches alone; with it there are CIDEr and ROUGE-L too, where pycocoevalcap
             is installed, and BLEU of the captions of other pictures, which tells what is worth nothing.
+        meteor: METEOR 1.5 too, where there are pycocoevalcap and Java.
     """
     plain, penalty = bleu(hypotheses, references)
     found = {"bleu": plain[3], "exact": exact(hypotheses, references)}
@@ -65,4 +67,12 @@ def scores(hypotheses: list[str], references: list[list[str]], whole: bool) -> d
         true, made = dict(enumerate(references)), {i: [line] for i, line in enumerate(hypotheses)}
         found["cider"] = float(Cider().compute_score(true, made)[0])
         found["rouge_l"] = 100 * float(Rouge().compute_score(true, made)[0])
+        if meteor and shutil.which("java"):
+            from pycocoevalcap.meteor.meteor import Meteor
+
+            judge = Meteor()
+            try:
+                found["meteor"] = 100 * float(judge.compute_score(true, made)[0])
+            finally:
+                judge.meteor_p.kill(), judge.meteor_p.wait()
     return found

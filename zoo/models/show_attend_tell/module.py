@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zoo.errors import OFTEN, ZooError, check_choice, check_least, check_share, check_whole
+from zoo.errors import OFTEN, ZooError, check_choice, check_flag, check_least, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.show_attend_tell.captioning import scores
 from zoo.models.show_attend_tell.encoder import VGG19, load_encoder
@@ -46,6 +46,7 @@ class LitShowAttendTell(ZooModule):
         max_length: of a caption, in words with eos.
         encoder_weights: see :func:`zoo.models.show_attend_tell.encoder.load_encoder`; None where the encoder is null,
             or small with weights as they were drawn, a control.
+        meteor: whether the test computes METEOR 1.5, which needs Java and takes a while.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.show_attend_tell.ShowAttendTell`.
     """
@@ -67,6 +68,7 @@ class LitShowAttendTell(ZooModule):
         decode: str = "expectation",
         max_length: int = 50,
         encoder_weights: str | None = None,
+        meteor: bool = False,
         optimizer: dict | None = None,
         schedule: dict | None = None,
         **network,
@@ -77,6 +79,7 @@ class LitShowAttendTell(ZooModule):
         check_choice(DECODINGS, decode=decode)
         check_least(0, penalty=penalty, reward_weight=reward_weight, entropy_weight=entropy_weight, alpha=alpha)
         check_share(expected=expected)
+        check_flag(meteor=meteor)
         check_whole(1, OFTEN, beam=beam, max_length=max_length)
         length_penalty(1, normalise, alpha)
         super().__init__(ShowAttendTell(**network), optimizer, schedule)
@@ -86,7 +89,7 @@ class LitShowAttendTell(ZooModule):
         self.penalty, self.penalty_scaling, self.hard_scaling = penalty, penalty_scaling, hard_scaling
         self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
         self.expected, self.expected_of = expected, expected_of
-        self.beam, self.decode, self.max_length = beam, decode, max_length
+        self.beam, self.decode, self.max_length, self.meteor = beam, decode, max_length, meteor
         self.ranking = {"normalise": normalise, "alpha": alpha}
         self.register_buffer("baseline", torch.tensor(0.0))  # b_k
         self.register_buffer("updates", torch.tensor(0))
@@ -245,7 +248,7 @@ class LitShowAttendTell(ZooModule):
         for decode, found in written.items():
             lines[decode] = data.detokenise([found[i] for i in order])
             main = decode == self.decode
-            named = scores(lines[decode], references, whole=main and stage == "test")
+            named = scores(lines[decode], references, whole=main and stage == "test", meteor=self.meteor)
             values |= {f"{stage}/{name}" if main else f"{stage}/{name}_{decode}": each for name, each in named.items()}
         if stage == "test" and self.trainer.is_global_zero:
             self._write(references, lines)
