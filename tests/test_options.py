@@ -85,6 +85,10 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "WordWindows.window": {"window": (2, 3)},
     "WordWindows.min_count": {"min_count": (20, 50, 80)},
     "WordWindows.output": {"output": "tree"},
+    "Captions.eval_batch_size": {"eval_batch_size": 1},
+    "Captions.features": "files are made of it; see test_captions.py",
+    "Captions.shorter": {"features": None, "shorter": 30},
+    "Captions.size": {"features": None, "size": 16},
 }
 GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
 

@@ -27,6 +27,8 @@ ROOMS = (  # one row for each model
     "draw/cluttered100_4",
     "spatial_transformer/p_st_fcn_projective",
     "source_cnn/debian_incnn",
+    "show_attend_tell/emoji_soft",
+    "show_attend_tell/emoji_hard",
     "st_rnn/flights_st_rnn",
     "bahdanau/debian_de_en",
     "bahdanau/debian_de_en_no_attention",

@@ -14,9 +14,11 @@ from hydra import compose, initialize_config_module
 from PIL import Image
 
 import zoo
+from datamodules.captions import Captions
 from datamodules.catch import Catch
 from datamodules.characters import Characters
 from datamodules.cloze import Cloze
+from datamodules.emoji import Emoji
 from datamodules.headlines import Headlines
 from datamodules.mnist import MNIST
 from datamodules.next_words import NextWords
@@ -31,6 +33,7 @@ from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
 from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
+from zoo.models.show_attend_tell import Describe, LitShowAttendTell, ShowAttendTell
 from zoo.models.source_cnn import SourceCNN
 from zoo.models.transformer import Transformer
 from zoo.training import checking, reading
@@ -44,7 +47,7 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
     kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
-    of_rooms = (headlines, questions)
+    of_rooms = (headlines, questions, described)
     for kind in (*kinds, *of_rooms):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
@@ -428,3 +431,61 @@ def questions(tmp: Path) -> Iterator[Case]:
         yield f"Reader({given})", lambda g=given: Reader(**{"vocabulary": 9} | g)
     for given in ({"method": "rules"}, {"method": "rule", "rule": "frequency"}, {"softmax": "all"}):
         yield f"LitReader({given})", lambda g=given: LitReader(**{"vocabulary": 9} | g)
+
+
+def described(tmp: Path) -> Iterator[Case]:
+    """Pictures with captions: what trains on them, their files, and pictures to describe."""
+    small = {"vocabulary": 9, "encoder": None, "features": 8}
+    for key in ("features", "embedding", "hidden", "attention_hidden", "penalty", "expected", "beam", "max_length"):
+        for value in (-3, NAN, "many"):
+            name = f"LitShowAttendTell({key}={value!r})"
+            yield name, lambda k=key, v=value: LitShowAttendTell(**{**small, k: v})
+    for given in (
+        {"attention": "sott"}, {"encoder": "vgg16"}, {"encoder": "vgg19"}, {"output": "softmax"}, {"gate": 1},
+        {"decode": "mean"}, {"encoder_weights": "emoji"}, {"encoder": "small", "encoder_weights": "/no/such.safetensors"},
+        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"},
+    ):  # fmt: skip
+        yield f"LitShowAttendTell({given})", lambda given=given: LitShowAttendTell(**{**small, **given})
+    for given in ({"kind": "faces"}, {"scenes": 0}, {"seed": -1}, {"tokenizer": "/no/such"}):
+        yield f"Emoji({given})", lambda given=given: Emoji(**given)
+    for name, text in (
+        ("broken", "{"), ("other", '{"pictures": []}'), ("empty", '{"images": []}'),
+        ("split", '{"images": [{"filename": "a.jpg", "split": "dev", "sentences": [{"tokens": ["a"]}]}]}'),
+        ("none", '{"images": [{"filename": "a.jpg", "split": "val", "sentences": []}]}'),
+        ("missing", json.dumps({"images": [{"filename": f"{split}.jpg", "split": split, "sentences": [{"tokens": ["a"]}]}
+                                           for split in ("train", "val", "test")]})),
+    ):  # fmt: skip
+        (tmp / name).mkdir(exist_ok=True)
+        (tmp / name / "dataset_flickr8k.json").write_text(text)
+        yield f"Captions({name})", lambda name=name: Captions(root=str(tmp / name))
+    for given in (
+        {},
+        {"corpus": "flickr"},
+        {"root": "/no/such"},
+        {"root": "/", "shorter": 10},
+        {"root": "/", "each": 0},
+    ):
+        yield f"Captions({given})", lambda given=given: Captions(**given)
+    Emoji().save(tmp / "words")
+    tiny = {
+        "vocabulary": Emoji().spec["vocabulary"],
+        "features": 10,
+        "embedding": 4,
+        "hidden": 4,
+        "attention_hidden": 4,
+    }
+    how = {"config": tiny, "preprocess": Describe.preprocess({}), "files": [tmp / "words" / "captions.json"]}
+    torch.manual_seed(0)
+    folder = release.save(ShowAttendTell(**tiny), tmp / "describe", name="show_attend_tell.emoji_soft", **how)
+    describe = zoo.pipeline(folder)
+    (tmp / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    for raw in (None, 3, "", "/no/such.png", str(tmp), str(tmp / "broken.png"), [], np.zeros((0, 3)), np.zeros(5)):
+        yield f"describe({raw!r})", lambda raw=raw: describe(raw)
+    for name, raw in (
+        ("transparent", Image.new("RGBA", (9, 9))),
+        ("nan", np.full((5, 5, 3), NAN)),
+        ("dark", -np.ones((5, 5))),
+    ):
+        yield f"describe({name})", lambda raw=raw: describe(raw)
+    for given in ({"beam": 0}, {"decode": "mean"}, {"max_length": "x"}, {"normalise": "x"}, {"width": 3}):
+        yield f"describe({given})", lambda given=given: describe(_digit(), **given)
