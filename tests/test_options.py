@@ -60,6 +60,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "parts": {"parts": [60, 20, 20]},
     "piece": {"canvas": 60, "clutter": 2, "piece": 5},
     "pretokenised": "what the answers of a test are put together with",
+    "scale": {"canvas": 60, "clutter": 0, "digits": 1, "scale": [0.5, 1.5]},
     "shorter": {"shorter": 100},
     "size": {"size": (24, 40)},
     "unknown": "what stands for an unknown word in a test",
