@@ -89,6 +89,23 @@ def vimco_loss(log_y: Tensor, log_p: Tensor, log_r: Tensor, control: bool) -> Te
     return -((bound - without).detach() * log_r + w * log_f).sum(-1)
 
 
+def coverage_loss(means: Tensor, sigma: float, side: int = 4) -> Tensor:
+    """How unevenly N glimpses are expected to cover a picture of side x side cells: (batch, M).
+
+    The doubly stochastic penalty of Xu et al. 2015 for Gaussian places: the mean over cells of (1 - E_i)^2, where E_i
+    is the expected number of glimpses in cell i, divided by N / side^2.
+
+    Args:
+        means: (batch, M, N, 2) in [-1, 1].
+        sigma: of the places.
+    """
+    edges = torch.linspace(-1, 1, side + 1, device=means.device)
+    below = torch.erf((edges - means[..., None]) / (sigma * math.sqrt(2))) / 2  # (batch, M, N, 2, side + 1)
+    x, y = below.diff(dim=-1).unbind(-2)
+    cells = (y[..., :, None] * x[..., None, :]).mean(-3)  # (batch, M, side, side)
+    return (1 - side**2 * cells).square().mean((-1, -2))
+
+
 class Estimator:
     """One of the estimators, as the config group `estimator` chooses it.
 
