@@ -71,7 +71,11 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Characters.parts": "of a file that is longer than what is read here",
     "Characters.size": "what the file must have",
 }
-GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
+GROUPS = {  # and a row that takes it
+    "attention": "bahdanau/debian_de_en",
+    "estimator": "wake_sleep_ram/scaled100_wsq_c",
+    "self_attention": "former/debian_characters",
+}
 
 
 def models() -> dict[str, str]:
@@ -238,7 +242,7 @@ def test_no_argument_of_a_room_is_dead(model, composed, tmp_path):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_no_key_of_a_group_is_dead(group, composed, tmp_path):
-    """Of attention the scores and scopes, of self-attention the kinds and patterns."""
+    """Of attention the scores and scopes, of estimators the kinds, of self-attention the kinds and patterns."""
     room = Room(composed, GROUPS[group], tmp_path)
     files = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf" / group).glob("*.yaml"))}
     words = [word for file in files.values() for value in file.values() for word in np.ravel(value).tolist()]

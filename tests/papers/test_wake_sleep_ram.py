@@ -12,15 +12,18 @@ from torch import nn
 
 import zoo
 from datamodules.mnist import MNIST
+from tests import small
 from tests.nn.test_glimpse import slow_retina
 from zoo import release
 from zoo.errors import ZooError
 from zoo.models.wake_sleep_ram.module import LitWakeSleepRAM, log_answer
 from zoo.models.wake_sleep_ram.network import Glance, WakeSleepRAM
 from zoo.models.wake_sleep_ram.noise import draw_noise
+from zoo.models.wake_sleep_ram.variance import gradient_variance
 from zoo.nn.estimators import KINDS, coverage_loss, effective_sample_size, importance_weights
 from zoo.nn.random import normal, uniform
 from zoo.pipelines import InputError
+from zoo.training import running
 
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16, "context": 5}
 QUICK = {"wake_sleep_ram": {"num_glimpses": 2, "glimpse_size": 4, "hidden": 16, "context": 5, "test_samples": 2}}
@@ -400,3 +403,45 @@ def test_the_pipeline_answers_with_the_path_of_p_or_of_q(pipe):
 def test_options_that_cannot_be_are_refused(pipe, option, value):
     with pytest.raises(InputError, match=f"{option} is {value}"):
         pipe(bar(), **{option: value})
+
+
+# --- how much the gradient varies -------------------------------------------------------------------------------------
+
+
+def test_gradient_variance_is_that_of_gradients_one_by_one():
+    lit, batch = make(), make_batch(4)
+    found = gradient_variance(lit, batch, draws=6, seed=3)
+    random = torch.Generator().manual_seed(3)
+    rows = []
+    named = {name: p for name, p in lit.network.named_parameters() if not name.startswith("inference.")}
+    for _ in range(6):
+        key = torch.randint(2**62, (4,), generator=random)
+        gradient = torch.autograd.grad(lit.loss({**batch, "key": key})["loss"], list(named.values()))
+        rows.append({name: g.double().numpy() for name, g in zip(named, gradient, strict=True)})
+    spread = {name: np.stack([row[name] for row in rows]).var(0, ddof=1).ravel() for name in named}
+    heads = [spread[name] for name in spread if name.split(".")[0] in ("locate", "choose")]
+    assert found["policy"] == pytest.approx(np.concatenate(heads).mean(), rel=1e-4)
+    assert found["theta"] == pytest.approx(np.concatenate(list(spread.values())).mean(), rel=1e-4)
+    assert all(p.grad is None for p in lit.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_control_variates_reduce_the_variance_of_the_policys_gradient(kind):
+    batch, found = make_batch(8), []
+    for control in (False, True):
+        lit = make(kind=kind, samples=5, control=control)
+        found.append(gradient_variance(lit, batch, draws=40)["policy"])
+    assert found[1] < found[0] / 2
+
+
+def test_the_variance_is_logged_and_changes_nothing(composed, tmp_path):
+    given = ("experiment=wake_sleep_ram/scaled100_wsq_c", *small.overrides("wake_sleep_ram/scaled100_wsq_c", tmp_path))
+    weights = []
+    for callbacks in ("variance", "default"):
+        more = ("callbacks=variance", "callbacks.variance.every_n_steps=1", "callbacks.variance.draws=2")
+        running.train(composed(*given, *(more if callbacks == "variance" else ()), "logger=csv"))
+        if callbacks == "variance":
+            (log,) = (tmp_path / "run").rglob("metrics.csv")
+            assert "train/variance_policy" in log.read_text()
+        weights.append(torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
