@@ -2,8 +2,8 @@
 
 Usage: python scripts/estimators.py wake_sleep_ram.scaled100_wsq_c [--draws 100] [--pictures 64] [--samples 5]
 
-Prints, with and without control variates: the variance of a gradient over redraws of all glimpses, mean over parameters of
-the policy's heads and of all of theta, and how many times less it is with the control variate.
+Prints the variance of a parameter's gradient over redraws of all glimpses, a mean over those of the policy's heads and
+over all of theta, without and with control variates, and how many times less it is with them.
 """
 
 import argparse
