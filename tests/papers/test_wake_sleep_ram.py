@@ -27,6 +27,8 @@ from zoo.training import running
 
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16, "context": 5}
 QUICK = {"wake_sleep_ram": {"num_glimpses": 2, "glimpse_size": 4, "hidden": 16, "context": 5, "test_samples": 2}}
+QUICK["ram_baseline"] = {"hidden": 16}
+ALIKE = ("estimator.control",)  # with and without control variates a row is of one kind
 OPTIONS = {  # see tests/test_options.py
     "wake_sleep_ram": {
         "estimator": {"estimator": {"kind": "wake_q", "samples": 3}},
