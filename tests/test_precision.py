@@ -27,6 +27,7 @@ ROOMS = (  # one row for each model
     "draw/cluttered100_4",
     "spatial_transformer/p_st_fcn_projective",
     "st_rnn/flights_st_rnn",
+    "wake_sleep_ram/scaled100_wsq_c",
     "bahdanau/debian_de_en",
     "bahdanau/debian_de_en_no_attention",
     "luong/debian_de_en",
