@@ -1,6 +1,7 @@
 """Handwritten digits: plain, translated, among clutter or two together; in grey, or black and white."""
 
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,8 +35,9 @@ def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
 
 def _check_scale(scale: list[float], canvas: int, digits: int) -> None:
     """Raises DataError for what is no range of factors, or makes digits that do not fit on the canvas."""
-    numbers = [x for x in scale if isinstance(x, int | float) and not isinstance(x, bool)] if len(scale) == 2 else []
-    if len(numbers) != 2 or not 0 < numbers[0] <= numbers[1] or 28 * numbers[1] > canvas:
+    numbers = list(scale) if isinstance(scale, Sequence) else []
+    real = all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    if len(numbers) != 2 or not real or not 0 < numbers[0] <= numbers[1] or 28 * numbers[1] > canvas:
         wanted = f"the smallest and the largest factor, above 0 and at most {canvas / 28:.4g} on a canvas of {canvas}"
         raise DataError(f"scale is {scale!r}; expected {wanted}")
     if digits != 1:
@@ -97,7 +99,7 @@ class MNIST(ByTicket):
             _check_scale(scale, canvas, digits)
         root = None if root is None else str(Path(root).expanduser())
         self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root
-        self.scale = scale
+        self.scale = None if scale is None else tuple(scale)
         self.digits, self.binarise, self.drawn = digits, binarise, False
         self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
         self._tables: dict[str, tuple[int, Tensor, Tensor]] = {}

@@ -303,6 +303,12 @@ def test_an_estimator_is_the_function_of_its_name(toy, kind, control):
         torch.testing.assert_close(value, right[name].mean())
 
 
+def test_an_estimator_of_a_config():
+    assert vars(Estimator.of(None)) == vars(Estimator()) and Estimator.of({"kind": "var"}).kind == "var"
+    with pytest.raises(ZooError, match=r"a key of estimator is 'sample', not one of kind, samples.*mean samples"):
+        Estimator.of({"sample": 3})
+
+
 def test_wake_p_in_numbers():
     log_y, log_p, log_r = (torch.tensor([x]).log() for x in ([0.5, 0.25], [0.2, 0.4], [0.4, 0.2]))
     # w~ = 1/4 and 1/2, so w = 1/3 and 2/3; p/r = 1/2 and 2, so v = 1/5 and 4/5

@@ -10,6 +10,8 @@ Mnih, Rezende 2016 (VIMCO).
 """
 
 import math
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -138,6 +140,17 @@ class Estimator:
             raise ZooError(f"samples is 1 and control is true; the control variate of {kind} needs another sample")
         self.kind, self.samples, self.control = kind, samples, control
         self.temperature, self.entropy, self.coverage = temperature, entropy, coverage
+
+    @classmethod
+    def of(cls, given: dict[str, Any] | None) -> "Estimator":
+        """An estimator from its arguments as a dict, as a config has them; None for the defaults.
+
+        Raises:
+            UnknownName: an argument that there is not.
+        """
+        for name in given or {}:
+            check_choice(tuple(signature(cls).parameters), **{"a key of estimator": name})
+        return cls(**(given or {}))
 
     @property
     def infers(self) -> bool:

@@ -59,7 +59,7 @@ class LitRAM(ZooModule):
         self.save_hyperparameters()
         self.episodes, self.hybrid, self.reward, self.policy_weight = episodes, hybrid, reward, policy_weight
         self.test_starts = test_starts
-        self.estimator = None if estimator is None else self._made(Estimator(**estimator))
+        self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
         self.errors = nn.ModuleDict(
             {name: ErrorRate() for name in ("val_error", *(f"test_{name}" for name in self.test_errors))}
         )

@@ -44,7 +44,7 @@ class LitWakeSleepRAM(ZooModule):
         check_least(0, policy_weight=policy_weight)
         super().__init__(WakeSleepRAM(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.estimator, self.policy_weight = Estimator(**(estimator or {})), policy_weight
+        self.estimator, self.policy_weight = Estimator.of(estimator), policy_weight
         if self.network.inference is not None:
             self.network.inference.requires_grad_(self.estimator.infers)  # under DDP what learns must have a gradient
         elif self.estimator.infers:
