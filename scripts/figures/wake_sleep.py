@@ -2,9 +2,12 @@
 
 Usage: python scripts/figures/wake_sleep.py curves <run folder> ... [--output docs/wake_sleep_ram_curves.png]
        python scripts/figures/wake_sleep.py paths <name> [--pictures 4] [--output docs/wake_sleep_ram_paths.png]
+       python scripts/figures/wake_sleep.py posterior [--output docs/wake_sleep_ram_posterior.png]
 
 `curves` draws training error, gradient variance and effective sample size against updates, of runs with logger=csv and
 callbacks=variance. `paths` draws where p looks, and below it where q looks, which knows the answer, at the same digit.
+`posterior` draws, for a problem of three places and two glimpses, the policy, the exact posterior of its glimpses given
+the answer, and what importance weights of 2, 5 and 50 samples of the policy make of it on average.
 """
 
 import argparse
@@ -21,6 +24,7 @@ import zoo
 from datamodules.mnist import MNIST
 from zoo.looking.plots import save, show
 from zoo.models.wake_sleep_ram.noise import draw_noise
+from zoo.nn.estimators import importance_weights
 from zoo.release import read_config
 
 COLOURS = {"var": "#D55E00", "wake_p": "#0072B2", "wake_q": "#009E73", "vimco": "#CC79A7"}  # Okabe and Ito's
@@ -90,6 +94,30 @@ def paths(name: str, count: int, output: Path) -> None:
     save(figure, output)
 
 
+def posterior(output: Path, draws: int = 4000) -> None:
+    """Heat maps over the first place (rows) and the second (columns)."""
+    random = torch.Generator().manual_seed(4)
+    log_p = torch.randn(3, 3, generator=random).flatten().log_softmax(0)  # of the nine paths
+    log_y = torch.randn(3, 3, generator=random).mul(1.5).flatten() - 3  # log p(y|a) of one answer
+    panels = {"p(a)": log_p.exp(), "p(a|y), exact": (log_p + log_y).softmax(0)}
+    for samples in (2, 5, 50):
+        drawn = torch.multinomial(log_p.exp(), draws * samples, replacement=True, generator=random).view(draws, samples)
+        weights = importance_weights(log_y[drawn], log_p[drawn], log_p[drawn])
+        panels[f"weights, M = {samples}"] = torch.zeros(9).index_add(0, drawn.flatten(), weights.flatten()) / draws
+    figure = Figure(figsize=(2.1 * len(panels), 2.5), dpi=150, layout="compressed")
+    most = max(float(each.max()) for each in panels.values())
+    for ax, (title, values) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        ax.imshow(values.view(3, 3), cmap="inferno", vmin=0, vmax=most)
+        for place, value in enumerate(values.tolist()):
+            ax.text(
+                place % 3, place // 3, f"{value:.2f}", color="white" if value < 0.6 * most else "black", ha="center"
+            )
+        ax.set_title(title, fontsize=9), ax.set_xticks(range(3)), ax.set_yticks(range(3))
+        ax.set_xlabel("second place", fontsize=8)
+    figure.axes[0].set_ylabel("first place", fontsize=8)
+    save(figure, output)
+
+
 def draw(ax, image: np.ndarray, boxes: np.ndarray) -> None:
     """A picture with the windows (N, 4) of its glimpses, numbered, and the path of their centres."""
     show(ax, image)
@@ -108,17 +136,19 @@ def draw(ax, image: np.ndarray, boxes: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind, argument in (("curves", "folders"), ("paths", "name")):
-        sub = kinds.add_parser(kind)
-        sub.add_argument(argument, nargs="+" if kind == "curves" else None, type=Path if kind == "curves" else str)
+    made = {kind: kinds.add_parser(kind) for kind in ("curves", "paths", "posterior")}
+    made["curves"].add_argument("folders", nargs="+", type=Path)
+    made["paths"].add_argument("name")
+    made["paths"].add_argument("--pictures", type=int, default=4)
+    for kind, sub in made.items():
         sub.add_argument("--output", type=Path, default=Path(f"docs/wake_sleep_ram_{kind}.png"))
-        if kind == "paths":
-            sub.add_argument("--pictures", type=int, default=4)
     given = parser.parse_args()
     if given.kind == "curves":
         curves(given.folders, given.output)
-    else:
+    elif given.kind == "paths":
         paths(given.name, given.pictures, given.output)
+    else:
+        posterior(given.output)
 
 
 if __name__ == "__main__":
