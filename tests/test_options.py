@@ -62,6 +62,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "parts": {"parts": [60, 20, 20]},
     "piece": {"canvas": 60, "clutter": 2, "piece": 5},
     "pretokenised": "what the answers of a test are put together with",
+    "scale": {"canvas": 60, "clutter": 0, "digits": 1, "scale": [0.5, 1.5]},
     "shorter": {"shorter": 100},
     "size": {"size": (24, 40)},
     "unknown": "what stands for an unknown word in a test",
@@ -90,7 +91,11 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Captions.shorter": {"features": None, "shorter": 30},
     "Captions.size": {"features": None, "size": 16},
 }
-GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
+GROUPS = {  # and a row that takes it
+    "attention": "bahdanau/debian_de_en",
+    "estimator": "wake_sleep_ram/scaled100_wsq_c",
+    "self_attention": "former/debian_characters",
+}
 
 
 def models() -> dict[str, str]:
@@ -257,7 +262,7 @@ def test_no_argument_of_a_room_is_dead(model, composed, tmp_path):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_no_key_of_a_group_is_dead(group, composed, tmp_path):
-    """Of attention the scores and scopes, of self-attention the kinds and patterns."""
+    """Of attention the scores and scopes, of estimators the kinds, of self-attention the kinds and patterns."""
     room = Room(composed, GROUPS[group], tmp_path)
     files = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf" / group).glob("*.yaml"))}
     words = [word for file in files.values() for value in file.values() for word in np.ravel(value).tolist()]

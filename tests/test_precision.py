@@ -30,6 +30,7 @@ ROOMS = (  # one row for each model
     "show_attend_tell/emoji_soft",
     "show_attend_tell/emoji_hard",
     "st_rnn/flights_st_rnn",
+    "wake_sleep_ram/scaled100_wsq_c",
     "bahdanau/debian_de_en",
     "bahdanau/debian_de_en_no_attention",
     "luong/debian_de_en",

@@ -36,6 +36,7 @@ from zoo.models.rush import ABS
 from zoo.models.show_attend_tell import Describe, LitShowAttendTell, ShowAttendTell
 from zoo.models.source_cnn import SourceCNN
 from zoo.models.transformer import Transformer
+from zoo.models.wake_sleep_ram import LitWakeSleepRAM, WakeSleepRAM
 from zoo.training import checking, reading
 
 Case = tuple[str, Callable[[], Any]]
@@ -103,6 +104,10 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (RAM, {"core": "grru"}), (RAM, {"policy": "lerned"}), (RAM, {"glimpse_size": 7}), (RAM, {"glimpse_size": 0}),
         (RAM, {"num_glimpses": 10**9}), (RAM, {"hidden": 10**9}), (RAM, {"detach_policy": "maybe"}),
         (RAM, {"num_glimpses": True}), (RAM, {"num_glimpses": 2.5}), (RAM, {"sigma": 0}), (RAM, {"sigma": INF}),
+        (LitRAM, {"estimator": {"kind": "wake_q"}}), (LitRAM, {"estimator": {"kind": "var", "entropy": 0.1}}),
+        (LitWakeSleepRAM, {"estimator": {"kind": "wake_r"}}), (LitWakeSleepRAM, {"estimator": {"kinds": "var"}}),
+        (LitWakeSleepRAM, {"estimator": {"kind": "var", "samples": 1}}), (LitWakeSleepRAM, {"inference": False}),
+        (WakeSleepRAM, {"glimpse_size": 5}), (WakeSleepRAM, {"context": 0}), (WakeSleepRAM, {"sigma": NAN}),
         (LitRAM, {"reward": "sure"}), (LitRAM, {"hybrid": "no"}), (LitBaseline, {"network": "mlp", "size": 28}),
         (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
         (RNNsearch, {**WORDS, "attention": {"scope": "global", "score": "additive", "windw": 3}}),
@@ -134,6 +139,7 @@ def data(tmp: Path) -> Iterator[Case]:
                 yield f"{made.__name__}({key}={value!r})", lambda m=made, k=key, v=value: m(**{k: v})
     for made, given in (
         (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
+        (MNIST, {"scale": 3}), (MNIST, {"scale": [1.5, 0.5]}), (MNIST, {"scale": [0.5, 1.5], "canvas": 40}),
         (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
         (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
         (NextWords, {"aligner": "giza"}), (NextWords, {"symmetry": "grow"}), (NextWords, {"affiliation": "none"}),

@@ -60,6 +60,7 @@ GROUPS = (
     "model",
     "data",
     "attention",
+    "estimator",
     "self_attention",
     "trainer",
     "logger",

@@ -18,7 +18,7 @@ from zoo.training.overrides import key
 from zoo.training.reading import CheckpointError, read_checkpoint
 
 SCORED = {"val/f1": ("val/precision", "val/recall", "val/complete")}  # what only a whole validation measures
-READ_BY_MODELS = ("attention", "self_attention")  # groups that a model's config refers to, or nobody reads
+READ_BY_MODELS = ("attention", "estimator", "self_attention")  # groups that a model's config refers to, or nobody reads
 
 
 def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
