@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hydra.utils import get_class, instantiate
 from PIL import Image
 
 import zoo
@@ -364,3 +365,40 @@ class TestSentences:
             checking.make_model(cfg, {"source_vocabulary": 9, "target_vocabulary": 9})
         with pytest.raises(ZooError, match="LitStackedLSTM has no argument num_glimpses"):
             checking.make_model(composed("experiment=ram/mnist28_6", "model=luong"), {"num_classes": 10, "channels": 1})
+
+    @pytest.mark.parametrize(
+        ("row", "group", "names"),
+        [
+            ("ram/mnist28_7", "data=debian", "source_vocabulary"),
+            ("ram/mnist28_6", "data=imdb", "vocabulary"),
+            ("luong/debian_de_en", "data=debian_sections", "vocabulary"),
+        ],
+    )
+    def test_it_is_named_before_any_text_is_read(self, composed, monkeypatch, row, group, names):
+        from zoo.training import checking
+
+        def read(*_, **__):
+            raise AssertionError("text was read")
+
+        monkeypatch.setattr("datamodules.translation.read_pairs", read)
+        monkeypatch.setattr("datamodules.text.read_labelled", read)
+        cfg = composed(f"experiment={row}", group)
+        with pytest.raises(ZooError, match=rf"does not learn from datamodules\.\w+\.\w+ \(.*{names}.*\); experiment="):
+            checking.model_for(cfg, instantiate(cfg.data))
+
+    @pytest.mark.parametrize("row", ["luong/debian_de_en", "transformer/multi30k_en_de", "former/debian_sections"])
+    def test_what_fits_is_not_refused_and_draws_nothing(self, composed, row):
+        from zoo.training import checking
+
+        cfg = composed(f"experiment={row}")
+        before = torch.get_rng_state()
+        checking.check_fits(cfg, get_class(cfg.data._target_).gives)
+        assert torch.equal(before, torch.get_rng_state())
+
+    def test_data_give_what_they_say(self, tmp_path):
+        """The names that stand for what is not read yet are those of what is read."""
+        from datamodules.text import TextClasses
+        from datamodules.translation import Translation
+
+        for made in (Translation(limit=200, vocabulary=200), TextClasses(limit=200, vocabulary=200)):
+            assert tuple(made.spec) == made.gives

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,32 @@ def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
         raise ZooError(f"trainer.devices is {devices}; on this machine at most {processors} processes are started")
 
 
+def model_for(cfg: DictConfig, datamodule: pl.LightningDataModule) -> pl.LightningModule:
+    """The model of a config; of data that take long to read, that they fit is checked first (:func:`check_fits`)."""
+    if hasattr(datamodule, "gives"):
+        check_fits(cfg, datamodule.gives)
+    return make_model(cfg, datamodule.spec)
+
+
+def check_fits(cfg: DictConfig, names: Collection[str]) -> None:
+    """Finds out whether a model takes what the data will say, without reading them: a model without numbers is made.
+
+    Args:
+        names: of the model's arguments that the data say.
+
+    Raises:
+        ZooError: the data are not of the kind that the model learns from; one sentence.
+    """
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        try:
+            instantiate(cfg.model, **dict.fromkeys(names, 64))
+        except InstantiationException as error:
+            if refused := _refused(cfg, error, names):
+                raise refused from None
+        except Exception:  # of the number that stands for what the data will say
+            return
+
+
 def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
     """The model of a config; `spec` is what only the data knows.
 
@@ -63,18 +89,22 @@ def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
     try:
         return instantiate(cfg.model, **spec)
     except InstantiationException as error:
-        found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
-        if not found or not isinstance(error.__cause__, TypeError):
-            raise
-        names = re.findall(r"'(\w+)'", found[2])
-        model, data = (cfg[part].get("_target_") for part in ("model", "data"))
-        if set(names) & set(spec) or found[1].startswith("missing"):
-            why = f"({', '.join(names)}); experiment= picks two that fit"
-            raise ZooError(f"{model} does not learn from {data} {why}") from None
-        near = suggest(names[0], cfg.model.keys() - set(names))
-        raise UnknownName(
-            f"{model} has no argument {', '.join(names)}{near or '; experiment= picks settings that fit'}"
-        ) from None
+        if refused := _refused(cfg, error, spec):
+            raise refused from None
+        raise
+
+
+def _refused(cfg: DictConfig, error: InstantiationException, spec: Collection[str]) -> ZooError | None:
+    """What to tell of a model that does not take its arguments; `spec` names those that the data say."""
+    found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
+    if not found or not isinstance(error.__cause__, TypeError):
+        return None
+    names = re.findall(r"'(\w+)'", found[2])
+    model, data = (cfg[part].get("_target_") for part in ("model", "data"))
+    if set(names) & set(spec) or found[1].startswith("missing"):
+        return ZooError(f"{model} does not learn from {data} ({', '.join(names)}); experiment= picks two that fit")
+    near = suggest(names[0], cfg.model.keys() - set(names)) or "; experiment= picks settings that fit"
+    return UnknownName(f"{model} has no argument {', '.join(names)}{near}")
 
 
 def check_built(cfg: DictConfig, datamodule: pl.LightningDataModule, model: pl.LightningModule) -> None:

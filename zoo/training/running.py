@@ -55,7 +55,7 @@ def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooMod
     """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
-    model = checking.make_model(cfg, datamodule.spec)
+    model = checking.model_for(cfg, datamodule)
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     speed_up(model.network, cfg.compile)
