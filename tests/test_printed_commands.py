@@ -53,7 +53,9 @@ def measured() -> Iterator[Any]:
 def overrides(command: str) -> list[str]:
     """Those of the first training that a command starts: of seeds the first, of files no matter which."""
     first = re.split(r", then| \(", re.sub(r"<(\d+)[^>]*>", r"\1", command))[0]
-    words = [re.sub(r"<([^>]*)>", r"/\1", word).rstrip(",") for word in shlex.split(first.replace("`", "")) if "=" in word]
+    words = [
+        re.sub(r"<([^>]*)>", r"/\1", word).rstrip(",") for word in shlex.split(first.replace("`", "")) if "=" in word
+    ]
     given = [word for word in words if not word.startswith(("hydra.", "sweep=", "runs="))]
     attention = [re.sub(r"^hydra\.sweeper\.params\.", "", w) for w in words if w.startswith("hydra.sweeper.params.")]
     sweep = [word for word in words if word.startswith("sweep=")]

@@ -371,7 +371,6 @@ class TestSentences:
         [
             ("ram/mnist28_7", "data=debian", "source_vocabulary"),
             ("ram/mnist28_6", "data=imdb", "vocabulary"),
-            ("luong/debian_de_en", "data=debian_sections", "vocabulary"),
         ],
     )
     def test_it_is_named_before_any_text_is_read(self, composed, monkeypatch, row, group, names):
@@ -385,6 +384,12 @@ class TestSentences:
         cfg = composed(f"experiment={row}", group)
         with pytest.raises(ZooError, match=rf"does not learn from datamodules\.\w+\.\w+ \(.*{names}.*\); experiment="):
             checking.model_for(cfg, instantiate(cfg.data))
+
+    def test_settings_of_other_data_are_named(self, composed):
+        from zoo.training import checking
+
+        with pytest.raises(ZooError, match=r"TextClasses has no argument unknown; experiment= picks settings that fit"):
+            checking.make_data(composed("experiment=luong/debian_de_en", "data=debian_sections"))
 
     @pytest.mark.parametrize("row", ["luong/debian_de_en", "transformer/multi30k_en_de", "former/debian_sections"])
     def test_what_fits_is_not_refused_and_draws_nothing(self, composed, row):

@@ -38,7 +38,7 @@ class Step:
     def __init__(self, cfg: DictConfig, precision: str, compile: bool | str):
         torch.manual_seed(cfg.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
-        self.datamodule = instantiate(cfg.data)
+        self.datamodule = checking.make_data(cfg)
         self.model = checking.model_for(cfg, self.datamodule).to(self.device)
         self.datamodule.setup("fit")
         self.optimizer = instantiate(self.model.optimizer, self.model.parameters())

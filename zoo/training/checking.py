@@ -51,6 +51,20 @@ def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
         raise ZooError(f"trainer.devices is {devices}; on this machine at most {processors} processes are started")
 
 
+def make_data(cfg: DictConfig) -> pl.LightningDataModule:
+    """The data of a config.
+
+    Raises:
+        ZooError: the config sets what data of another kind have; one sentence.
+    """
+    try:
+        return instantiate(cfg.data)
+    except InstantiationException as error:
+        if refused := _refused("data", cfg, error, ()):
+            raise refused from None
+        raise
+
+
 def model_for(cfg: DictConfig, datamodule: pl.LightningDataModule) -> pl.LightningModule:
     """The model of a config; of data that take long to read, that they fit is checked first (:func:`check_fits`)."""
     if hasattr(datamodule, "gives"):
@@ -71,7 +85,7 @@ def check_fits(cfg: DictConfig, names: Collection[str]) -> None:
         try:
             instantiate(cfg.model, **dict.fromkeys(names, 64))
         except InstantiationException as error:
-            if refused := _refused(cfg, error, names):
+            if refused := _refused("model", cfg, error, names):
                 raise refused from None
         except Exception:  # of the number that stands for what the data will say
             return
@@ -89,22 +103,26 @@ def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
     try:
         return instantiate(cfg.model, **spec)
     except InstantiationException as error:
-        if refused := _refused(cfg, error, spec):
+        if refused := _refused("model", cfg, error, spec):
             raise refused from None
         raise
 
 
-def _refused(cfg: DictConfig, error: InstantiationException, spec: Collection[str]) -> ZooError | None:
-    """What to tell of a model that does not take its arguments; `spec` names those that the data say."""
+def _refused(part: str, cfg: DictConfig, error: InstantiationException, given: Collection[str]) -> ZooError | None:
+    """What to tell of a part of a config that does not take its arguments.
+
+    Args:
+        given: names of the arguments that another part says.
+    """
     found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
     if not found or not isinstance(error.__cause__, TypeError):
         return None
-    names = re.findall(r"'(\w+)'", found[2])
-    model, data = (cfg[part].get("_target_") for part in ("model", "data"))
-    if set(names) & set(spec) or found[1].startswith("missing"):
-        return ZooError(f"{model} does not learn from {data} ({', '.join(names)}); experiment= picks two that fit")
-    near = suggest(names[0], cfg.model.keys() - set(names)) or "; experiment= picks settings that fit"
-    return UnknownName(f"{model} has no argument {', '.join(names)}{near}")
+    names, target = re.findall(r"'(\w+)'", found[2]), cfg[part].get("_target_")
+    if part == "model" and (set(names) & set(given) or found[1].startswith("missing")):
+        why = f"does not learn from {cfg.data.get('_target_')} ({', '.join(names)}); experiment= picks two that fit"
+        return ZooError(f"{target} {why}")
+    near = suggest(names[0], cfg[part].keys() - set(names)) or "; experiment= picks settings that fit"
+    return UnknownName(f"{target} has no argument {', '.join(names)}{near}")
 
 
 def check_built(cfg: DictConfig, datamodule: pl.LightningDataModule, model: pl.LightningModule) -> None:

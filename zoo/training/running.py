@@ -54,7 +54,7 @@ def machine() -> str:
 def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooModule, pl.Trainer]:
     """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = instantiate(cfg.data)
+    datamodule = checking.make_data(cfg)
     model = checking.model_for(cfg, datamodule)
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
