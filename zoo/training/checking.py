@@ -46,6 +46,9 @@ def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
         check_whole(0, **{"trainer.max_epochs": trainer.max_epochs})
     processors = max(8, os.cpu_count() or 1)
     devices, accelerator = trainer.get("devices", 1), trainer.get("accelerator", "auto")
+    missing = accelerator == "cuda" or (accelerator == "gpu" and not torch.backends.mps.is_available())
+    if missing and not torch.cuda.is_available():
+        raise ZooError(f"trainer.accelerator is {accelerator}, and torch finds no GPU here; trainer=cpu does without")
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     if on_cpu and isinstance(devices, int) and devices > processors:
         raise ZooError(f"trainer.devices is {devices}; on this machine at most {processors} processes are started")
