@@ -15,7 +15,7 @@ import torch
 from datamodules.distorted import Distorted
 from datamodules.mnist import MNIST
 from zoo import list_models, pipeline
-from zoo.commands.gallery.fields import asked
+from zoo.commands.gallery.fields import asked, first_sample, gathered
 from zoo.errors import ZooError
 from zoo.pipelines import Pipeline, Result
 
@@ -52,7 +52,7 @@ def look(room: str) -> tuple[str, Result]:
     Raises:
         ZooError: a room without weights, or whose pipeline has no sample of its own and reads no digits.
     """
-    names = [name for name in list_models(f"{room}.*", pretrained=True)]
+    names = list_models(f"{room}.*", pretrained=True)
     if not names:
         raise ZooError(f"{room} has no released weights")
     row, answer = CHOSEN.get(room, (names[0].split(".", 1)[1], _sample))
@@ -63,11 +63,14 @@ def look(room: str) -> tuple[str, Result]:
 
 
 def _sample(pipe: Pipeline) -> Result:
-    if len(pipe.samples):
-        return pipe(pipe.samples[0])
-    if "digit" in asked(pipe).values():
+    """Of what a gallery begins with, or of a test digit."""
+    fields = asked(pipe)
+    if "digit" in fields.values():
         return pipe(digit(MNIST(limit=50), 8))
-    raise ZooError(f"{type(pipe).__name__} has no samples; add some, or the room to CHOSEN in scripts/looks.py")
+    given = first_sample(pipe)
+    if not given:
+        raise ZooError(f"{type(pipe).__name__} has no samples; add some, or the room to CHOSEN in scripts/looks.py")
+    return pipe(gathered(fields, given))
 
 
 def main() -> None:

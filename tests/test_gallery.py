@@ -5,8 +5,10 @@ import html
 import io
 import json
 import re
+import sys
 import time
 import warnings
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -14,10 +16,12 @@ from PIL import Image
 
 import zoo
 from tests.conftest import ROOT, called
+from tests.made_rooms import made_rooms
 from tests.test_page import record_of
 from zoo import registry
 from zoo.commands.gallery import fields, models, parse
 from zoo.commands.gallery.fields import KINDS, LARGEST, asked, first_sample, gathered, read_options, read_picture
+from zoo.commands.gallery.links import given_by, query_of
 from zoo.commands.gallery.models import about, alike, answered, loaded, names, reading, refused, shown
 from zoo.errors import ZooError
 from zoo.pipelines import InputError, Pipeline
@@ -62,7 +66,7 @@ def test_a_model_says_what_it_reads_without_its_weights(name):
     wanted = dict(reading(name)[:-1])
     assert wanted and set(wanted.values()) <= set(KINDS)
     for other in alike(name):
-        assert other != name and reading(other) == reading(name) and name in alike(other)
+        assert other != name and reading(other) == reading(name)
     assert len(about(name)) > 20
 
 
@@ -104,6 +108,20 @@ def test_a_room_that_says_nothing_is_read_by_its_task():
         gathered(asked(Reader), {"passage": "A b."})
 
 
+def test_rooms_that_others_write_are_there_when_they_are(tmp_path):
+    with made_rooms(tmp_path):
+        assert {"made_captions.tiny", "made_reader.tiny"} <= set(names())
+        assert reading("made_captions.tiny")[0] == ("picture", "picture")
+        given = first_sample(loaded("made_captions.tiny"))
+        assert shown_record(shown("made_captions.tiny", given))["samples"][0]["grid"] == [4, 4]
+        given = first_sample(loaded("made_reader.tiny"))
+        assert shown_record(shown("made_reader.tiny", given))["title"] == "Ada"
+        assert "question is missing" in refusal("made_reader.tiny", {"document": "x"})
+        assert about("made_reader.tiny") == "A made reader."
+    assert "there is no model" in refusal("made_reader.other", {})
+    loaded.cache_clear(), reading.cache_clear()
+
+
 def test_fields_become_raw_inputs():
     wanted = {"visits": "visits", "time": "line", "user": "line?"}
     given = {"visits": "2013-05-01T08:00 ORD\n\n 2013-05-02T08:00  BOS \n", "time": "2013-05-03T08:00", "user": " "}
@@ -112,6 +130,27 @@ def test_fields_become_raw_inputs():
     assert gathered({"how many": "number"}, {"how many": 3.0}) == 3
     assert gathered({"text": "text"}, {"text": ""}) == ""
     assert read_options("beam=3, attention=encoder block=null") == {"beam": 3, "attention": "encoder", "block": None}
+
+
+def test_a_link_holds_the_input():
+    wanted = {"visits": "visits", "time": "line", "user": "line?"}
+    given = {"visits": "2013 <ORD>\n& x", "time": "2014", "user": ""}
+    query = query_of(wanted, given, "a.b", "c.d", "beam=3")
+    found = dict(parse_qsl(query[1:]))
+    assert found.keys() == {"name", "text", "time", "beside", "options"} and not set("<>\"' ") & set(query)
+    assert given_by(wanted, found) == {"visits": given["visits"], "time": "2014"}
+    assert given_by({"how many": "number"}, {"text": "7"}) == {"how many": 7}
+    assert given_by({"how many": "number"}, {"text": "7e99"}) == {"how many": 1}
+    assert given_by({"digit": "digit"}, {"text": "data:x"}) == {"digit": None} and given_by(wanted, {"time": "x"}) == {}
+    assert query_of({"digit": "digit"}, {"digit": "data:x"}, "a.b", None, None) == ""
+    assert query_of({"text": "text"}, {"text": "x" * 2001}, "a.b", None, None) == ""
+
+
+def test_without_gradio_there_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "zoo.commands.gallery.app", raising=False)
+    failed = called("gallery", check=False)
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and "'.[app]'" in failed.stderr
 
 
 def test_a_pad_is_grey_and_a_picture_keeps_its_colours():

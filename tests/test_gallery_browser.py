@@ -11,6 +11,7 @@ from PIL import Image
 
 import zoo
 from tests.browsing import READY, browser, visitor  # noqa: F401
+from tests.made_rooms import made_rooms
 from zoo.commands.gallery.fields import asked, first_sample, gathered, read_picture
 from zoo.commands.gallery.models import loaded, names
 
@@ -22,8 +23,8 @@ SHOTS = os.environ.get("ZOO_SHOTS")  # a folder that screenshots are left in, to
 def address(tmp_path_factory):
     """A gallery that runs, and leaves nothing behind."""
     pytest.importorskip("gradio", reason="gradio is not installed (extra `app`)")
-    kept = tmp_path_factory.mktemp("kept")
-    with pytest.MonkeyPatch.context() as patch:
+    kept, made = tmp_path_factory.mktemp("kept"), tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch, made_rooms(made / "rooms"):
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(kept))
         from zoo.commands.gallery.app import launch
@@ -122,6 +123,36 @@ def test_another_model_asks_for_its_own_input(visit):
         page.get_by_label("text", exact=True).fill("a game for children")
         page.locator("#look").click()
         assert answer(page).locator("h1").inner_text() == title_of("former.debian_sections", "a game for children")
+
+
+def test_a_room_of_pictures_begins_with_one_and_takes_a_file(visit, tmp_path):
+    Image.new("L", (40, 40), 128).save(tmp_path / "grey.png")
+    page_of, url = visit("?name=made_captions.tiny")
+    with page_of as page:
+        page.goto(url)
+        page.get_by_role("img", name="An example.").wait_for()
+        page.locator("#look").click()
+        assert answer(page).locator("h1").inner_text() == "0.062 bright"
+        page.locator("#picture input[type=file]").set_input_files(tmp_path / "grey.png")
+        page.get_by_role("img", name="The file grey.png.").wait_for()
+        page.locator("#look").click()
+        answer(page).get_by_role("heading", name="0.502 bright").wait_for()
+        shot(page, "made_captions")
+
+
+def test_a_room_of_several_fields_asks_for_each(visit):
+    page_of, url = visit("?name=made_reader.tiny")
+    with page_of as page:
+        page.goto(url)
+        page.get_by_label("document", exact=True).wait_for()
+        page.wait_for_function("document.querySelector('#text1 input, #text1 textarea').value !== ''")
+        page.get_by_label("note (may be empty)").wait_for()
+        page.locator("#look").click()
+        assert answer(page).locator("h1").inner_text() == "Ada"
+        page.get_by_label("question").fill("Ada wrote ?")
+        page.get_by_label("question").press("Enter")
+        answer(page).get_by_role("heading", name="a", exact=True).wait_for()
+        shot(page, "made_reader")
 
 
 def test_a_digit_is_drawn_with_the_pointer(visit):

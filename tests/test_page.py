@@ -240,6 +240,18 @@ def test_a_record_that_cannot_be_shown_is_not():
         Result(strange).page()
 
 
+def test_boxes_and_grids_need_a_picture():
+    for record in (replace(path(), images=None), replace(grid(), images=None)):
+        with pytest.raises(ValueError, match="over images"):
+            packed(record)
+
+
+def test_a_painting_is_not_kept_twice():
+    frames = torch.rand(1, 3, 1, 4, 4)
+    record = Attention(boxes=torch.zeros(1, 3, 1, 4), frames=frames, images=frames[:, -1])
+    assert "image" not in packed(record)[0] and "image" in packed(replace(record, images=1 - frames[:, -1]))[0]
+
+
 def test_heights_are_of_screens():
     assert 300 < height_of(alignment()) < 700 < height_of(path()) <= 1000
     assert height_of(Attention(weights=torch.rand(1, 1, 400, 400))) == 1000

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,6 +213,7 @@ def test_a_path_plays_step_by_step_with_what_was_seen(browser, file):  # noqa: F
         look.locator("[aria-current=step]", has_text="3").wait_for()
         look.get_by_role("button", name="Play").wait_for()
         look.get_by_text("Table of the windows").click()
+        look.locator("tbody tr").nth(1).wait_for()
         cells = look.locator("tbody tr").nth(1).locator("td").all_inner_texts()
         assert list(map(float, cells)) == pytest.approx(record.boxes[0, 1, 0].tolist(), abs=0.05)
 
@@ -235,6 +237,32 @@ def test_paintings_play_together(browser, file):  # noqa: F811
                 255 * float(record.frames[sample, 1, 0, 0, 0]), abs=1
             )
             assert tuple(shown[int(2 * side), int(4 * side), :3]) == (255, 106, 61), "the window's line"
+
+
+def test_a_painting_stands_beside_what_it_is_made_after(browser, file):  # noqa: F811
+    record = replace(draw(1), images=torch.ones(1, 1, 8, 8))
+    with opened(browser, file(record)) as look:
+        assert (pixels(look, 0)[..., :3] == 255).all() and look.locator("canvas").count() == 2
+
+
+@pytest.mark.parametrize("record", ["outputs", "inputs", "steps"])
+def test_nothing_is_shown_of_nothing(browser, file, record):  # noqa: F811
+    shown = {
+        "outputs": Attention(weights=torch.zeros(1, 2, 0, 3)),
+        "inputs": Attention(weights=torch.zeros(1, 1, 3, 0)),
+        "steps": Attention(boxes=torch.zeros(1, 0, 1, 4), images=torch.zeros(1, 1, 4, 4)),
+    }[record]
+    with opened(browser, file(shown)) as look:
+        look.get_by_text("It looked at nothing.").wait_for()
+
+
+def test_samples_are_chosen(browser, file):  # noqa: F811
+    weights = torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    with opened(browser, file(Attention(weights=weights))) as look:
+        look.get_by_label("sample").select_option("sample 3")
+        assert numbers(look.locator(".words").nth(1).get_by_role("button")) == pytest.approx(
+            weights[2, 0, 0].tolist(), abs=0.008
+        )
 
 
 def lattice():

@@ -51,7 +51,8 @@ Answers to raw inputs as one line of JSON, and draws where the model looked.
 
   input    a file, a folder, a pattern as in digits/*.png, several as in [one.png,two.png], - for the standard input,
            or, of models that read text, the text itself
-  output   a picture of where the model looked: .png, .pdf or .svg; of several inputs one each
+  output   a picture of where the model looked: .png, .pdf or .svg, or a page to look at: .html; of several inputs one
+           each
   lines    true: lines between words in place of matrices
   top      so many of the most probable classes, in place of all
   options.<name>   of the model's pipeline, below

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -23,8 +24,10 @@ def packed(attention: Attention, places: Sequence[tuple[float, float]] = ()) -> 
         places: (north, east) of each input of the first sample and then of its output, where inputs are places.
 
     Raises:
-        ValueError: a picture of other than 1 or 3 channels.
+        ValueError: boxes or a grid without pictures, or a picture of other than 1 or 3 channels.
     """
+    if attention.images is None and attention.frames is None and (attention.boxes is not None or attention.grid):
+        raise ValueError("boxes and grids are shown over images, and this record has none")
     samples = [_sample(attention[i]) for i in range(len(attention))]
     if places:
         samples[0]["places"] = [list(map(float, place)) for place in places]
@@ -40,8 +43,8 @@ def _sample(one: Attention) -> dict[str, Any]:
     if one.weights is not None:
         found["weights"] = pack_weights(one.weights[0], one.layers)
         found |= {"grid": list(one.grid)} if one.grid else {"inputs": side(one.inputs, inputs)}
-    if one.images is not None:
-        found["image"] = sheet(one.images)
+    if one.images is not None and (one.frames is None or not torch.equal(one.images, one.frames[:, -1])):
+        found["image"] = sheet(one.images)  # of a painting, what was given and not what was painted
     if one.boxes is not None:
         found["boxes"] = _array(one.boxes)[0].round(2).tolist()
     if one.views is not None:

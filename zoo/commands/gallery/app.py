@@ -4,11 +4,11 @@ import html
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 
-from zoo.commands.gallery.fields import LONGEST, TEXTS, asked, first_sample
+from zoo.commands.gallery.fields import TEXTS, asked, first_sample
+from zoo.commands.gallery.links import given_by, query_of
 from zoo.commands.gallery.models import about, alike, loaded, names, refused, shown
 from zoo.errors import ZooError
 from zoo.pipelines import Pipeline
@@ -95,6 +95,8 @@ def _update(pipe: Pipeline, kind: str, field: str | None, given: dict[str, Any])
     if kind == "visits":
         places = [[place, *pipe.coordinates[i].tolist()] for place, i in pipe.places.items()]
         return gr.HTML(visible=True, value=given.get(field, ""), places=places)
+    if kind == "picture":
+        return gr.HTML(visible=True, value=given.get(field))
     how = pipe.config.get("preprocess", {})
     return gr.HTML(visible=True, size=how.get("size", 28), digit=how.get("digit", how.get("size", 28)))
 
@@ -116,21 +118,10 @@ def look(name: str, beside: str, options: str, *values: Any) -> list[Any]:
         given = given_to(name, values)
     except ZooError as error:
         return [refused(str(error)), gr.update(value="", visible=False), ""]
-    first, second = [shown(model, given, options) for model in models], gr.update(value="", visible=False)
-    if len(first) > 1:
-        second = gr.update(value=first[1], visible=True)
-    return [first[0], second, _link(name, beside, options, given)]
-
-
-def _link(name: str, beside: str, options: str, given: dict[str, Any]) -> str:
-    """A link that opens with the same text; nothing for pictures, which no link holds."""
-    text = next((str(value) for field, kind in asked(loaded(name)).items() if kind in (*TEXTS, "visits", "number")
-                 for value in [given.get(field)] if value), "")  # fmt: skip
-    if len(text) > 2000:
-        return ""
-    query = {"name": name, "text": text, "beside": beside if beside != NONE else "", "options": options or ""}
-    href = "?" + urlencode({key: value for key, value in query.items() if value})
-    return f'<a href="{html.escape(href, quote=True)}">link to this</a>'
+    found = [shown(model, given, options) for model in models]
+    second = gr.update(value="".join(found[1:]), visible=len(found) > 1)
+    query = query_of(asked(loaded(name)), given, *models, *[None] * (2 - len(models)), options)
+    return [found[0], second, f'<a href="{html.escape(query, quote=True)}">link to this</a>' if query else ""]
 
 
 def open_link(request: gr.Request) -> list[Any]:
@@ -138,11 +129,7 @@ def open_link(request: gr.Request) -> list[Any]:
     query = dict(request.query_params)
     name = query.get("name") if query.get("name") in names() else first()
     pipe = loaded(name)
-    given = first_sample(pipe)
-    if "text" in query:
-        field, kind = next(iter(asked(pipe).items()))
-        text = query["text"][:LONGEST]
-        given[field] = (int(text) if text.isdecimal() and len(text) < 9 else 1) if kind == "number" else text
+    given = first_sample(pipe) | given_by(asked(pipe), query)
     others = alike(name)
     other = query["beside"] if query.get("beside") in others else NONE
     choices = gr.update(choices=[NONE, *others], value=other)

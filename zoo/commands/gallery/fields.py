@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from PIL import Image, ImageChops
 
+from zoo.looking.packing import png
 from zoo.pipelines import InputError, Pipeline
 
 LARGEST = 20 * 2**20  # bytes of a picture
@@ -16,6 +17,10 @@ LONGEST = 100_000  # letters of a text
 MOST = 64  # of a number
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 TEXTS = ("text", "line", "line?")  # kinds that are typed into a box
+SAMPLES = {  # to begin with, of pipelines that have none, by their task
+    "fill-mask": ["this package contains the ___ files of the library"],
+    "summarization": ["This package contains the documentation of a library that reads and writes pictures."],
+}
 KINDS = (*TEXTS, "digit", "picture", "visits", "number")
 
 
@@ -28,15 +33,22 @@ def asked(pipe: Pipeline | type[Pipeline]) -> dict[str, str]:
 
 def first_sample(pipe: Pipeline) -> dict[str, Any]:
     """What the fields begin with, as a browser holds it; nothing of a field that begins empty."""
-    samples, fields = list(pipe.samples), asked(pipe)
-    if not samples or set(fields.values()) & {"digit", "picture"}:
+    samples, fields = list(pipe.samples) or SAMPLES.get(pipe.task, []), asked(pipe)
+    if not samples:
         return {}
     given = samples[0] if len(fields) > 1 else {next(iter(fields)): samples[0]}
     return {name: _written(given[name], kind) for name, kind in fields.items() if name in given}
 
 
 def _written(value: Any, kind: str) -> Any:
-    return "\n".join(" ".join(visit) for visit in value) if kind == "visits" else value
+    if kind == "visits":
+        return "\n".join(" ".join(visit) for visit in value)
+    if kind not in ("digit", "picture"):
+        return value
+    data = io.BytesIO()
+    with Image.open(value) as image:
+        image.save(data, "PNG")
+    return png(data.getvalue())
 
 
 def gathered(fields: Mapping[str, str], given: Mapping[str, Any]) -> Any:

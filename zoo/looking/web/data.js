@@ -1,5 +1,6 @@
 // What the page holds, decoded: weights of heads x outputs x inputs, pictures on sheets, and numbers as they are shown.
 
+const counted = (count) => [...Array(count).keys()];
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const floats = (text) => new Float32Array(bytes(text).buffer);
 

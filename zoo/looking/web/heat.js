@@ -9,55 +9,74 @@ function canvasOf(width, height, label) {
   return canvas;
 }
 
-// Weights over the cells of a picture: a word shows where it looked, a place in the picture the words that looked there.
+// A canvas's context after something is drawn all over it, enlarged without blur.
+function cover(canvas, source) {
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(source, 0, 0, canvas.width, canvas.height);
+  return context;
+}
+
 function heatView(place, sample, image) {
-  const weights = readWeights(sample.weights), [rows, columns] = sample.grid;
-  const scale = SIDE / Math.max(image.width, image.height), wide = Math.round(image.width * scale), high = Math.round(image.height * scale);
-  const canvas = canvasOf(wide, high, "the picture, lit where the word looked"), heat = make("canvas", {});
+  const weights = readWeights(sample.weights), {names} = sample.outputs, [rows, columns] = sample.grid;
+  const scale = SIDE / Math.max(image.width, image.height);
+  const size = [Math.round(image.width * scale), Math.round(image.height * scale)];
+  const canvas = canvasOf(...size, "the picture, lit where the word looked"), heat = make("canvas", {});
+  const plain = canvasOf(...size, "the picture as it is");
   const said = make("p", {className: "said", role: "status"});
-  let head = weights.heads > 1 ? [...Array(weights.heads).keys()] : 0, chosen = 0;
   const words = wordRow(sample.axes[1], sample.outputs, (index) => play.go(index));
+  let head = weights.heads > 1 ? counted(weights.heads) : 0, chosen = 0;
+
   const best = (output) => heaviest(weights, head, output, 1)[0];
-  const draw = (output) => {
+  const where = (cell) => [Math.floor(cell / columns) + 1, cell % columns + 1];
+
+  function draw(output) {
     chosen = output;
-    const most = Math.max(best(output)[0], 1e-9), context = canvas.getContext("2d");
-    drawShares(heat, rows, columns, (row, column) => weights.value(head, output, row * columns + column) / most);
-    context.clearRect(0, 0, wide, high);
-    context.imageSmoothingEnabled = false;
+    const [value, cell] = best(output), most = Math.max(value, 1e-9), [row, column] = where(cell);
+    drawShares(heat, rows, columns, (y, x) => weights.value(head, output, y * columns + x) / most);
+    const context = canvas.getContext("2d");
     context.filter = "grayscale(1) brightness(.75)";
-    context.drawImage(image.image, 0, 0, wide, high);
+    cover(canvas, image.image);
     context.filter = "none";
     context.imageSmoothingEnabled = true;
     context.globalAlpha = 0.75;
-    context.drawImage(heat, 0, 0, wide, high);
+    context.drawImage(heat, 0, 0, ...size);
     context.globalAlpha = 1;
     words.light(null, 1, output, false);
-    const [value, cell] = best(output);
-    said.textContent = `${sample.outputs.names[output]} looks most at row ${Math.floor(cell / columns) + 1} of ${rows}, ` +
-      `column ${cell % columns + 1} of ${columns}: ${shown(value, most)}`;
-  };
-  const play = player(weights.outputs, (step) => `${step + 1} of ${weights.outputs}: ${sample.outputs.names[step]}`, draw, 900);
-  canvas.addEventListener("pointermove", (event) => {
+    const told = `row ${row} of ${rows}, column ${column} of ${columns}: ${shown(value, most)}`;
+    said.textContent = `${names[output]} looks most at ${told}`;
+  }
+
+  // The words by their weights at the place under the pointer.
+  function point(event) {
     const box = canvas.getBoundingClientRect();
-    const row = Math.min(rows - 1, Math.max(0, Math.floor((event.clientY - box.top) / box.height * rows)));
-    const column = Math.min(columns - 1, Math.max(0, Math.floor((event.clientX - box.left) / box.width * columns)));
-    const values = sample.outputs.names.map((_, output) => weights.value(head, output, row * columns + column));
+    const within = (share, count) => Math.min(count - 1, Math.max(0, Math.floor(share * count)));
+    const row = within((event.clientY - box.top) / box.height, rows);
+    const column = within((event.clientX - box.left) / box.width, columns);
+    const values = names.map((_, output) => weights.value(head, output, row * columns + column));
     words.light(values, Math.max(...values, 1e-9), chosen, false);
-    said.textContent = `row ${row + 1}, column ${column + 1}: the numbers below the words are their weights here`;
-  });
-  canvas.addEventListener("pointerleave", () => draw(chosen));
+    said.textContent = `row ${row + 1}, column ${column + 1}: below the words are their weights here`;
+  }
+
+  const play = player(weights.outputs, (step) => `${step + 1} of ${weights.outputs}: ${names[step]}`, draw, 900);
   const numbers = folded("Table of the places", () => {
-    const told = sample.outputs.names.map((name, output) => {
+    const told = names.map((name, output) => {
       const [value, cell] = best(output);
-      return [name, String(Math.floor(cell / columns) + 1), String(cell % columns + 1), shown(value, value || 1)];
+      return [name, ...where(cell).map(String), shown(value, value || 1)];
     });
     return table("Where each word looked most", ["", "row", "column", "weight"], told);
   });
-  if (weights.heads > 1) place.append(make("h2", {}, "Heads"), headButtons(weights, (one) => { head = one; draw(chosen); numbers.fill(); }));
-  const plain = canvasOf(wide, high, "the picture as it is");
-  plain.getContext("2d").imageSmoothingEnabled = false;
-  plain.getContext("2d").drawImage(image.image, 0, 0, wide, high);
-  place.append(make("h2", {}, sample.axes[1]), words.group, play.box, make("div", {className: "stage"}, canvas, plain), said, numbers.details);
+  const choose = (one) => {
+    head = one;
+    draw(chosen);
+    numbers.fill();
+  };
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerleave", () => draw(chosen));
+  cover(plain, image.image);
+  if (weights.heads > 1) place.append(make("h2", {}, "Heads"), headButtons(weights, choose));
+  place.append(make("h2", {}, sample.axes[1]), words.group, play.box);
+  place.append(make("div", {className: "stage"}, canvas, plain), said, numbers.details);
   repainted.push(() => draw(chosen));
   play.start();
 }

@@ -1,7 +1,8 @@
 // Puts the answer and what the record holds on the page.
 
 const HELP = {
-  words: "Point at a word, or go to it with Tab and the arrows: the other side shows how much of it lies where. A click or Enter keeps it, Escape lets go.",
+  words: "Point at a word, or go to it with Tab and the arrows: the other side shows how much of it lies where. "
+    + "A click or Enter keeps it, Escape lets go.",
   steps: "Play shows the steps one after the other; the slider moves with the arrows.",
 };
 
@@ -19,7 +20,14 @@ function answerView(record) {
   place.append(make("ul", {className: "bars", "aria-label": "probabilities"}, ...bars));
 }
 
+// Whether a sample has no outputs or inputs, as the translation of nothing.
+const empty = ({weights, boxes}) => weights ? !weights.shape.every(Boolean) : !boxes.length;
+
 async function sampleView(place, sample) {
+  if (empty(sample)) {
+    place.append(make("p", {}, "It looked at nothing."));
+    return;
+  }
   const [image, views] = await Promise.all([readImage(sample.image), readImage(sample.views)]);
   if (sample.places) mapView(place, sample);
   if (sample.weights && sample.grid && image) heatView(place, sample, image);
@@ -30,15 +38,20 @@ async function sampleView(place, sample) {
 
 async function recordView(record) {
   const place = document.getElementById("looks"), {samples} = record;
-  if (samples.every((sample) => sample.frames)) {
-    filmView(place, samples, await Promise.all(samples.map(async (sample) => ({frames: await readImage(sample.frames)}))));
+  if (samples.every((sample) => sample.frames && !empty(sample))) {
+    const read = async ({frames, image}) => ({frames: await readImage(frames), image: await readImage(image)});
+    filmView(place, samples, await Promise.all(samples.map(read)));
     return;
   }
   const inner = make("div", {});
   if (samples.length > 1) {
-    const chosen = make("select", {}, ...samples.map((_, index) => make("option", {value: index}, `sample ${index + 1}`)));
+    const options = samples.map((_, index) => make("option", {value: index}, `sample ${index + 1}`));
+    const chosen = make("select", {}, ...options);
     chosen.setAttribute("aria-label", "sample");
-    chosen.addEventListener("change", async () => { inner.replaceChildren(); await sampleView(inner, samples[chosen.value]); });
+    chosen.addEventListener("change", () => {
+      inner.replaceChildren();
+      sampleView(inner, samples[chosen.value]);
+    });
     place.append(chosen);
   }
   place.append(inner);

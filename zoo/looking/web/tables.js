@@ -19,7 +19,7 @@ function folded(summary, build) {
 }
 
 function heaviest(weights, head, output, count) {
-  const order = [...Array(weights.inputs).keys()].map((input) => [weights.value(head, output, input), input]);
+  const order = counted(weights.inputs).map((input) => [weights.value(head, output, input), input]);
   return order.sort((a, b) => b[0] - a[0]).slice(0, count);
 }
 

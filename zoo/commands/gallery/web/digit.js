@@ -17,7 +17,9 @@ const hint = () => {
   Object.assign(box.style, {display: part < 0.95 ? "block" : "none", width: `${100 * part}%`, height: `${100 * part}%`});
 };
 const wipe = () => { context.fillStyle = "#000"; context.fillRect(0, 0, side, side); };
-const pen = () => Object.assign(context, {strokeStyle: "#fff", lineWidth: side * share() * 0.08, lineCap: "round", lineJoin: "round"});
+const pen = () => {
+  Object.assign(context, {strokeStyle: "#fff", lineWidth: side * share() * 0.08, lineCap: "round", lineJoin: "round"});
+};
 const give = (value, text) => { note.textContent = text; props.value = value; trigger("input"); };
 const at = (event) => {
   const box = canvas.getBoundingClientRect();

@@ -16,19 +16,22 @@ const mark = () => {
 const add = (name) => {
   const last = lines().pop(), before = last ? Date.parse(`${last[0]}Z`) : NaN;
   const time = new Date((Number.isNaN(before) ? Date.parse("2013-05-01T08:00Z") : before) + HALF_A_DAY);
-  text.value = [...(text.value.trim() ? [text.value.trim()] : []), `${time.toISOString().slice(0, 16)} ${name}`].join("\n");
+  text.value = `${text.value.trim()}\n${time.toISOString().slice(0, 16)} ${name}`.trim();
   note.textContent = `Added ${name}.`;
   give();
 };
 const paint = () => {
-  const places = props.places || [], ends = (axis) => [Math.min(...places.map((place) => place[axis])), Math.max(...places.map((place) => place[axis]))];
+  const places = props.places || [];
+  const ends = (axis) => [Math.min, Math.max].map((which) => which(...places.map((place) => place[axis])));
   map.replaceChildren();
   dots = new Map();
   if (!places.length) return;
-  const [south, north] = ends(1), [west, east] = ends(2), scale = Math.min((WIDE - 40) / (east - west || 1), (HIGH - 40) / (north - south || 1));
+  const [south, north] = ends(1), [west, east] = ends(2);
+  const scale = Math.min((WIDE - 40) / (east - west || 1), (HIGH - 40) / (north - south || 1));
   map.setAttribute("viewBox", `0 0 ${WIDE} ${HIGH}`);
   for (const [name, up, across] of places) {
-    const dot = draw("circle", {cx: 20 + (across - west) * scale, cy: 20 + (north - up) * scale, r: 6}), title = draw("title", {});
+    const dot = draw("circle", {cx: 20 + (across - west) * scale, cy: 20 + (north - up) * scale, r: 6});
+    const title = draw("title", {});
     title.textContent = name;
     dot.append(title);
     dot.addEventListener("click", () => add(name));
