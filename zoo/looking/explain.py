@@ -31,8 +31,12 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     """KL(p | m) / 2 + KL(q | m) / 2 with m their mean, over the last axis, in nats: at most log 2."""
     m = (p + q) / 2
-    m = torch.where(m > 0, m, 1)  # where it is zero, so are both
-    return (torch.xlogy(p, p / m) + torch.xlogy(q, q / m)).sum(-1) / 2
+
+    def divergence(a: Tensor) -> Tensor:
+        ratio = torch.where(a > 0, a / torch.where(m > 0, m, 1), 1)  # of what is zero the logarithm is not asked for
+        return (a * ratio.log()).sum(-1)
+
+    return (divergence(p) + divergence(q)) / 2
 
 
 def kendall(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:

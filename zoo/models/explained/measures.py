@@ -47,7 +47,7 @@ def of_batch(network: AttentionClassifier, text: Tensor, steps: int = 500) -> di
 
 
 def summary(batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:
-    """Means over the texts for which a measure is defined, the deviation of each tau, and the share with an adversary."""
+    """Means over texts for which a measure is defined, the deviation of each tau, the share that has an adversary."""
     rows = list(batches)
     found = {}
     for name in rows[0]:
