@@ -1,6 +1,7 @@
 """Handwritten digits: plain, translated, among clutter or two together; in grey, or black and white."""
 
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from datamodules import binary
 from datamodules.files import EMBEDDED, DataError, check_counts, read_checked
 from datamodules.idx import FILES, parse_idx, read_folder, read_scenes
 from datamodules.sampling import generator
-from datamodules.scenes import pairs, scenes, uniforms_per_scene
+from datamodules.scenes import pairs, scaled_scenes, scenes, uniforms_per_scene
 from datamodules.tickets import ByTicket
 
 SPLITS = {"train": range(0, 50_000), "val": range(50_000, 60_000), "test": range(60_000, 70_000)}
@@ -32,6 +33,17 @@ def read_mnist(root: str | None = None) -> tuple[Tensor, Tensor]:
     return read_scenes(path) if path.suffix == ".npz" else read_folder(path)
 
 
+def _check_scale(scale: list[float], canvas: int, digits: int) -> None:
+    """Raises DataError for what is no range of factors, or makes digits that do not fit on the canvas."""
+    numbers = list(scale) if isinstance(scale, Sequence) else []
+    real = all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    if len(numbers) != 2 or not real or not 0 < numbers[0] <= numbers[1] or 28 * numbers[1] > canvas:
+        wanted = f"the smallest and the largest factor, above 0 and at most {canvas / 28:.4g} on a canvas of {canvas}"
+        raise DataError(f"scale is {scale!r}; expected {wanted}")
+    if digits != 1:
+        raise DataError(f"digits is {digits} and scale {scale!r}; only single digits are scaled")
+
+
 class MNIST(ByTicket):
     """MNIST with 50,000 / 10,000 / 10,000 digits for training, validation and test.
 
@@ -43,6 +55,7 @@ class MNIST(ByTicket):
 
     Args:
         canvas: side of the picture; 28 for the plain digit, else the digit lies at a random place.
+        scale: the smallest and the largest factor by which a digit is scaled, uniformly; null: no digit is.
         clutter: number of pieces of other digits in each picture.
         piece: side of a piece.
         digits: 1; or 2, a random other of the same split at another place, summed.
@@ -60,6 +73,7 @@ class MNIST(ByTicket):
     def __init__(
         self,
         canvas: int = 28,
+        scale: list[float] | None = None,
         clutter: int = 0,
         piece: int = 8,
         digits: int = 1,
@@ -81,8 +95,11 @@ class MNIST(ByTicket):
             raise DataError(f"binarise is {binarise!r}, not null, 'static' or 'dynamic'")
         if digits not in (1, 2) or (digits == 2 and clutter):
             raise DataError(f"digits is {digits} and clutter {clutter}; expected 1 digit, or 2 without clutter")
+        if scale is not None:
+            _check_scale(scale, canvas, digits)
         root = None if root is None else str(Path(root).expanduser())
         self.canvas, self.clutter, self.piece, self.seed, self.root = canvas, clutter, piece, seed, root
+        self.scale = None if scale is None else tuple(scale)
         self.digits, self.binarise, self.drawn = digits, binarise, False
         self.batch_size, self.eval_batch_size, self.limit = batch_size, eval_batch_size, limit
         self._tables: dict[str, tuple[int, Tensor, Tensor]] = {}
@@ -100,8 +117,10 @@ class MNIST(ByTicket):
         elif not hasattr(self, "images"):
             self.images, self.labels = read_mnist(self.root)
             side = self.images.shape[-1]
-            if side != 28 and (self.canvas, self.clutter, self.digits) != (side, 0, 1):
-                right = f"data.canvas={side} data.clutter=0 data.digits=1"
+            if side != 28 and (self.canvas, self.clutter, self.digits, self.scale) != (side, 0, 1, None):
+                right = f"data.canvas={side} data.clutter=0 data.digits=1" + " data.scale=null" * (
+                    self.scale is not None
+                )
                 raise DataError(f"{self.root}: its pictures are finished scenes of {side} pixels; say {right}")
         if self.binarise and not self.drawn:
             held_out = SPLITS["train"].stop if self.binarise == "dynamic" else 0
@@ -114,7 +133,7 @@ class MNIST(ByTicket):
 
     def _uniforms(self) -> int:
         """How many random numbers :meth:`_draw` wants for each picture."""
-        return uniforms_per_scene(self.clutter) if self.digits == 1 else 5
+        return uniforms_per_scene(self.clutter) + (self.scale is not None) if self.digits == 1 else 5
 
     def _random(self, split: str, epoch: int) -> tuple[Tensor, Tensor]:
         """Keys (n,) and uniform numbers (n, k) of all samples of a split in one epoch."""
@@ -132,6 +151,9 @@ class MNIST(ByTicket):
         key, uniform = self._random(split, epoch)
         if self.digits == 2:
             image = pairs(digits[index], digits, uniform[index], self.canvas)
+        elif self.scale is not None:
+            among = (self.canvas, self.scale, self.clutter, self.piece)
+            image = scaled_scenes(digits[index], digits, uniform[index], *among)
         elif self.canvas == digits.shape[-1] and not self.clutter:
             image = digits[index]
         else:

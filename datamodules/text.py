@@ -90,6 +90,8 @@ class TextClasses(Sentences):
         self._tokenizer: Tokenizer | None = None
         self._classes: list[str] | None = None
 
+    gives = ("vocabulary", "num_classes")  # the keys of `spec`, for which all text is read
+
     @property
     def spec(self) -> dict:
         """What only the data knows, for the model's constructor."""

@@ -147,6 +147,8 @@ class Translation(Sentences):
         self._tokenizers: dict[str, Tokenizer] = {}
         self._references: dict[str, list[str]] = {}
 
+    gives = ("source_vocabulary", "target_vocabulary", "reverse")  # the keys of `spec`, for which all text is read
+
     @property
     def spec(self) -> dict:
         """What only the data knows, for the model's constructor."""

@@ -17,6 +17,9 @@ softmax for each context.
 A step of ST-RNN learns from 100 visits of each of four users with all 100 places as candidates; the plain one, of
 scripts/plain_st_rnn.py, keeps a matrix for each candidate and visit: 0.6 GB for each user.
 
+A step of Show, Attend and Tell's decoder is of 8 captions of 20 words on 196 annotations of 2048 numbers, beside that
+of scripts/plain_captions.py, which projects the annotations at every word.
+
 python scripts/peers.py transformer --joey <environment>/bin/python
 """
 
@@ -43,7 +46,9 @@ WARPS = {"warp": ["zoo fp32", "kornia fp32"], "step": ["zoo fp32", "zoo bf16", "
 RANKS = {"rank": ["zoo fp32", "plain fp32"]}
 PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16", "zoo fp32 compiled", "zoo bf16 compiled"]
 TITLES = {"train": ["zoo fp32", "zoo bf16", "plain fp32", "plain bf16"]}
-OF_ROOM = {"draw": {"train": PAINTERS}, "rush": TITLES}
+CAPTIONS = (8, 20)  # of a step, and words of each
+CAPTIONERS = {"train": ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16"]}
+OF_ROOM = {"draw": {"train": PAINTERS}, "rush": TITLES, "show_attend_tell": CAPTIONERS}
 RECURRENT = {"embedding": 256, "hidden": 256, "dropout": 0.3, "label_smoothing": 0.1}
 
 
@@ -278,6 +283,28 @@ def of_visits(made: str) -> Callable[[], None]:
     return lambda: model.loss(batch)["loss"].backward()
 
 
+def of_captions(made: str, half: bool) -> Callable[[], None]:
+    """A step of a captioning decoder: the zoo's, or a plain one."""
+    from plain_captions import FEATURES, PLACES, SIZE, PlainCaptions
+    from plain_captions import WORDS as KNOWN
+
+    from zoo.models.show_attend_tell import LitShowAttendTell
+    from zoo.training.memory import keep_freed_memory
+
+    torch.manual_seed(0)
+    batch, words = CAPTIONS
+    maps = torch.rand(batch, FEATURES, 14, PLACES // 14)
+    caption = torch.randint(4, KNOWN, (batch, words + 1))
+    if made == "plain":
+        model = PlainCaptions(KNOWN, FEATURES, SIZE)
+        annotations = maps.flatten(2).mT.contiguous()
+        return training(model, lambda: model(annotations, caption), half)
+    keep_freed_memory()
+    sizes = {"embedding": SIZE, "hidden": SIZE, "attention_hidden": SIZE}
+    model = LitShowAttendTell(vocabulary=KNOWN, encoder=None, features=FEATURES, **sizes)
+    return training(model, lambda: model.loss({"image": maps, "caption": caption})["loss"], half)
+
+
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
@@ -290,6 +317,8 @@ def child(room: str, task: str, name: str) -> None:
         step = of_warp(made) if task == "warp" else of_warbean(made, half)
     elif task in RANKS:
         step = of_visits(made)
+    elif room == "show_attend_tell":
+        step = of_captions(made, half)
     else:
         step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
     step(), step()
@@ -323,7 +352,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("room", choices=[*LENGTH, "draw", "rush", "spatial_transformer", "st_rnn"])
+    parser.add_argument("room", choices=[*LENGTH, *OF_ROOM, "spatial_transformer", "st_rnn"])
     parser.add_argument("--task", choices=STEPS, help="default: both")
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)

@@ -43,7 +43,8 @@ def test_every_row_instantiates_at_its_full_size(experiment, composed, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "group", ["trainer", "logger", "callbacks", "debug", "sweep", "data", "model", "attention", "self_attention"]
+    "group",
+    ["trainer", "logger", "callbacks", "debug", "sweep", "data", "model", "attention", "estimator", "self_attention"],
 )
 def test_every_option_of_every_group_composes(group, composed):
     for path in sorted((ROOT / "conf" / group).glob("*.yaml")):

@@ -48,6 +48,7 @@ OF_TRANSLATORS = {
     "ban_unknown": LONG,
 }
 FILES = {"corpus", "root", "subset", "train", "val", "test", "tokenizer", "dictionary", "source", "target"}
+FILES |= {"alignments", "heads"}
 OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values in a tuple
     "batch_tokens": {"batch_tokens": (12, 40), "batch_size": None},
     "bleu": "what scores are taken with",
@@ -61,6 +62,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "parts": {"parts": [60, 20, 20]},
     "piece": {"canvas": 60, "clutter": 2, "piece": 5},
     "pretokenised": "what the answers of a test are put together with",
+    "scale": {"canvas": 60, "clutter": 0, "digits": 1, "scale": [0.5, 1.5]},
     "shorter": {"shorter": 100},
     "size": {"size": (24, 40)},
     "unknown": "what stands for an unknown word in a test",
@@ -70,8 +72,30 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Addition.piece": "digits that are added have none",
     "Characters.parts": "of a file that is longer than what is read here",
     "Characters.size": "what the file must have",
+    "Cloze.drop": "of files that are no questions; see test_cloze.py",
+    "Cloze.max_tokens": {"max_tokens": (12, 16, 40)},
+    "Cloze.permutations": {"permutations": (1, 2)},
+    "Cloze.permute": "stories have no entities; see test_cloze.py",
+    "Cloze.task": "of stories; see test_cloze.py",
+    "Cloze.vocabulary": {"vocabulary": (3, 12)},
+    "WordWindows.negatives": {"negatives": (3, 9)},
+    "WordWindows.power": {"power": (0.0, 1.0)},
+    "WordWindows.subsample": {"subsample": 0.01},
+    "WordWindows.tags": {"tags": "silver"},
+    "WordWindows.vocabulary": {"vocabulary": (3, 5)},
+    "WordWindows.window": {"window": (2, 3)},
+    "WordWindows.min_count": {"min_count": (20, 50, 80)},
+    "WordWindows.output": {"output": "tree"},
+    "Captions.eval_batch_size": {"eval_batch_size": 1},
+    "Captions.features": "files are made of it; see test_captions.py",
+    "Captions.shorter": {"features": None, "shorter": 30},
+    "Captions.size": {"features": None, "size": 16},
 }
-GROUPS = {"attention": "bahdanau/debian_de_en", "self_attention": "former/debian_characters"}  # and a row that takes it
+GROUPS = {  # and a row that takes it
+    "attention": "bahdanau/debian_de_en",
+    "estimator": "wake_sleep_ram/scaled100_wsq_c",
+    "self_attention": "former/debian_characters",
+}
 
 
 def models() -> dict[str, str]:
@@ -238,7 +262,7 @@ def test_no_argument_of_a_room_is_dead(model, composed, tmp_path):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_no_key_of_a_group_is_dead(group, composed, tmp_path):
-    """Of attention the scores and scopes, of self-attention the kinds and patterns."""
+    """Of attention the scores and scopes, of estimators the kinds, of self-attention the kinds and patterns."""
     room = Room(composed, GROUPS[group], tmp_path)
     files = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "conf" / group).glob("*.yaml"))}
     words = [word for file in files.values() for value in file.values() for word in np.ravel(value).tolist()]

@@ -8,6 +8,7 @@ import torch
 
 from scripts import peers
 from scripts.plain_abs import PlainABS
+from scripts.plain_captions import PlainCaptions
 from scripts.plain_draw import PlainDRAW
 from scripts.plain_st_rnn import PlainSTRNN, trails
 from scripts.plain_tps import PlainTPS, turned
@@ -91,6 +92,30 @@ def test_st_rnns_parts_run(contender, monkeypatch, capsys):
     peers.child("st_rnn", "rank", contender)
     torch.set_num_threads(threads)
     assert float(capsys.readouterr().out) > 0
+
+
+@pytest.mark.parametrize("contender", ["zoo bf16", "plain fp32"])
+def test_captioners_parts_run(contender, monkeypatch, capsys):
+    monkeypatch.setattr("sys.path", [str(ROOT / "scripts"), *sys.path])
+    monkeypatch.setattr("plain_captions.FEATURES", 16)
+    monkeypatch.setattr("plain_captions.WORDS", 30)
+    monkeypatch.setattr(peers, "CAPTIONS", (2, 3))
+    threads = torch.get_num_threads()
+    peers.child("show_attend_tell", "train", contender)
+    torch.set_num_threads(threads)
+    assert float(capsys.readouterr().out) > 0
+
+
+def test_the_plain_captioner_attends():
+    """Its loss is that of the same words one at a time, so the same work is compared."""
+    torch.manual_seed(0)
+    plain = PlainCaptions(words=11, features=6, size=5).eval()
+    annotations, caption = torch.randn(2, 4, 6), torch.randint(11, (2, 4))
+    alone = [plain(annotations[i : i + 1], caption[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(plain(annotations, caption), sum(alone) / 2)
+    changed = annotations.clone()
+    changed[:, 2] += 1
+    assert not torch.allclose(plain(changed, caption), plain(annotations, caption))
 
 
 @pytest.mark.parametrize("contender", ["zoo fp32", "plain fp32"])

@@ -110,6 +110,17 @@ def test_gold_alignments_are_read(tmp_path):
         scoring.read_alignments(path)
 
 
+def test_alignments_are_written_as_they_are_read(tmp_path):
+    corpus = [({(0, 0), (3, 1)}, {(0, 0), (3, 1), (1, 2)}), (set(), set())]
+    path = tmp_path / "gold.talp"
+    scoring.write_alignments(path, corpus, first=1)
+    assert path.read_text() == "1-1 2p3 4-2\n\n" and scoring.read_alignments(path, first=1) == corpus
+    scoring.write_alignments(path, corpus, sure_alone=True)
+    assert path.read_text() == "0-0 3-1\n\n"
+    with pytest.raises(ZooError, match=r"cannot be written"):
+        scoring.write_alignments(tmp_path / "none" / "gold", corpus)
+
+
 def test_gold_alignments_in_blocks_are_read(tmp_path):
     path = tmp_path / "gold"
     path.write_text("SENT: 0\nS 1 1\nP 2 3\n\nSENT: 1\nSENT: 2\nP 4 4\n")

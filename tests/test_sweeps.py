@@ -23,7 +23,8 @@ LINE = ["-c", "from zoo.commands.cli import train; train()"]
 
 
 def test_a_sweep_logs_one_run_for_each_job(tmp_path):
-    command("train", "-m", *FAST, "logger=wandb", f"runs={tmp_path}", WANDB_MODE="offline")
+    done = command("train", "-m", *FAST, "logger=wandb", f"runs={tmp_path}", WANDB_MODE="offline")
+    assert "anonymous" not in done.stdout + done.stderr, "a warning of what Lightning hands on"
     (sweep,) = tmp_path.glob("ram/mnist28_6/*_sweep")
     for job, glimpses in enumerate((2, 4)):
         folder = sweep / str(job)
@@ -112,6 +113,7 @@ def test_two_processes_search_one_study(tmp_path):
     trials = optuna.load_study(study_name="ram", storage=storage).trials
     assert [trial.number for trial in trials] == list(range(6))
     assert {trial.state for trial in trials} == {optuna.trial.TrialState.COMPLETE}
+    assert len({json.dumps(trial.params, sort_keys=True) for trial in trials}) == 6, "each process draws its own"
     sweeps = list(tmp_path.glob("runs/ram/mnist28_6/*"))
     assert sorted(len(list(sweep.glob("*/metrics.json"))) for sweep in sweeps) == [3, 3]
     measured = sorted(json.loads(path.read_text())["val/error"] for path in tmp_path.rglob("metrics.json"))

@@ -129,6 +129,44 @@ def test_many_at_once_are_as_one_by_one(folder, monkeypatch):
     assert (together[1].text, together[1].log_probability, together[1].alignment.tolist()) == ("", 0, [[1]])
 
 
+def test_a_text_of_several_sentences_is_translated_one_by_one(folder, tmp_path, recwarn):
+    """All that is said of the text is what is said of its sentences, and each keeps where it was looked."""
+    pipe = zoo.pipeline(folder)
+    text, alone = "Eine Bibliothek. Werkzeuge für Dr. Mann!\nDas ist Text.", []
+    for sentence in ("Eine Bibliothek.", "Werkzeuge für Dr. Mann!", "Das ist Text."):
+        alone.append(pipe(sentence, beam=3, n_best=2))
+    whole, empty = pipe([text, ""], beam=3, n_best=2)
+    a, b, c = (each.text for each in alone)
+    assert whole.text == f"{a} {b}\n{c}" and whole.plain()["sentences"] == [a, b, c]
+    assert whole.tokens == [token for each in alone for token in each.tokens]
+    assert whole.log_probability == pytest.approx(sum(each.log_probability for each in alone), abs=1e-4)
+    a, b, c = (each.others[0] for each in alone)
+    assert whole.others == [f"{a} {b}\n{c}"]
+    assert empty.text == "" and empty.sentences == [] == alone[0].sentences
+    row = column = 0
+    for each, kept in zip(alone, whole.sentences, strict=True):
+        rows, columns = each.alignment.shape
+        torch.testing.assert_close(kept.alignment, each.alignment, atol=1e-5, rtol=0)
+        block = whole.alignment[row : row + rows]
+        torch.testing.assert_close(block[:, column : column + columns], each.alignment, atol=1e-5, rtol=0)
+        assert block.count_nonzero() == kept.alignment.count_nonzero()
+        row, column = row + rows, column + columns
+    assert whole.alignment.shape == (row, column)
+    whole.plot(tmp_path / "whole.png")
+    assert not recwarn.list or "lacks" in str(recwarn.list[0].message)
+
+
+def test_a_text_may_be_left_whole(folder):
+    pipe = zoo.pipeline(folder)
+    with pytest.warns(UserWarning, match="it has 2 sentences or lines, of which some may be left out; split=True"):
+        whole = pipe("Eine Bibliothek. Werkzeuge für Kinder.", split=False)
+    assert whole.sentences == [] and whole.attention.inputs[0].count("</s>") == 1
+    with pytest.raises(InputError, match="split is 'no'; expected true or false"):
+        pipe("Haus", split="no")
+    with pytest.raises(InputError, match=r"a sentence of the sentence has \d+ tokens; at most 500"):
+        pipe("Das ist gut. " + "Haus " * 2000)
+
+
 def test_n_best_and_options(folder):
     pipe = zoo.pipeline(folder)
     assert len(pipe("Werkzeuge", beam=4, n_best=3).others) == 2

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from importlib import import_module
@@ -10,6 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
+from hydra.utils import get_class, instantiate
 from PIL import Image
 
 import zoo
@@ -17,7 +20,7 @@ from scripts.results import headline
 from tests.conftest import ROOT
 from zoo import registry, release
 from zoo.commands import arguments, cli, listing, predicting
-from zoo.commands.helping import usage
+from zoo.commands.helping import say, usage
 from zoo.errors import UnknownName, ZooError, sentence
 from zoo.models.ram import RAM
 from zoo.training import tables
@@ -279,7 +282,9 @@ class TestSweeps:
         lines = tables.table(tmp_path).splitlines()
         assert lines[0].endswith("3 runs, the best by val/error first")
         assert [line.split()[1] for line in lines[1:]] == ["1", "10", "0", "2"]
-        assert lines[-1].split() == ["failed", "2", "model.hidden=2"]
+        assert lines[-1].split() == ["stopped", "2", "model.hidden=2"]
+        (tmp_path / "2/failed.txt").write_text("why")
+        assert tables.table(tmp_path).splitlines()[-1].split() == ["failed", "2", "model.hidden=2"]
 
     def test_of_bleu_more_is_better(self, tmp_path):
         for job, bleu in (("0", 3.5), ("1", 31.0)):
@@ -289,8 +294,60 @@ class TestSweeps:
         assert [line.split()[1] for line in tables.table(tmp_path).splitlines()[1:]] == ["1", "0"]
         assert "best by val/bleu" in tables.table(tmp_path)
 
+    def test_a_search_that_goes_on_draws_the_same_and_processes_of_one_study_do_not(self, composed):
+        from zoo.training.folders import search_seed
+
+        assert search_seed(None, 3) == 3 and search_seed("sqlite:///ram.db", 3) is None
+        sampler = yaml.safe_load((ROOT / "conf/sweep/ram.yaml").read_text())["hydra"]["sweeper"]["sampler"]
+        assert sampler == {"seed": "${search_seed:${hydra.sweeper.storage},${seed}}"}
+
+    def test_slurm_is_where_its_commands_are(self, monkeypatch):
+        words = ["-m", "hydra/launcher=submitit_slurm", "seed=0,1"]
+        monkeypatch.setattr("shutil.which", lambda name: None)
+        with pytest.raises(ZooError, match=r"needs Slurm's srun, which is not here; .*submitit_local"):
+            arguments.check_launcher(words)
+        arguments.check_launcher(["-m", "hydra/launcher=joblib"])
+        monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+        arguments.check_launcher(words)
+
 
 class TestQuiet:
+    def test_a_pipe_that_is_closed_ends_what_is_said(self, monkeypatch):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as closed:
+            monkeypatch.setattr("sys.stdout", closed)
+            say("to nobody")
+            monkeypatch.undo()
+
+    @pytest.mark.parametrize(
+        ("kind", "mps", "refused"), [("gpu", False, True), ("cuda", True, True), ("gpu", True, False)]
+    )
+    def test_a_gpu_that_is_not_there_is_told_before_anything_is_read(self, composed, monkeypatch, kind, mps, refused):
+        from zoo.training import checking
+
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+        cfg = composed("experiment=ram/mnist28_6", "trainer=gpu", f"trainer.accelerator={kind}")
+        if refused:
+            with pytest.raises(
+                ZooError, match=f"trainer.accelerator is {kind}, and torch finds no GPU here; trainer=cpu"
+            ):
+                checking.check_config(cfg, [])
+        else:
+            checking.check_config(cfg, [])
+
+    def test_what_was_trained_is_released_before_it_predicts(self, tmp_path):
+        with pytest.raises(
+            ZooError, match=r"`python scripts/release.py runs/x/best.ckpt <slug>.<row> --folder <folder>`"
+        ):
+            arguments.prediction_overrides(["ckpt=runs/x/best.ckpt", "input=a.png"])
+        (tmp_path / "checkpoints").mkdir()
+        with pytest.raises(
+            ZooError, match=r"the folder is of a run, not of a released model; scripts/release.py makes"
+        ):
+            zoo.pipeline(tmp_path)
+
     def test_in_a_file_there_is_no_bar_and_w_and_b_can_be_off(self, composed, monkeypatch):
         cfg = composed("experiment=ram/mnist28_6", "logger=wandb")
         monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -310,7 +367,7 @@ class TestQuiet:
         cli.tell_where(composed("resume=auto"))
         assert f"{tmp_path}/run: goes on where it stopped" in capsys.readouterr().err
         cli.tell_where(composed())
-        assert capsys.readouterr().err == ""
+        assert capsys.readouterr().err == f"{tmp_path}/run: begins\n"
 
     def test_a_launcher_that_is_not_installed_names_its_extra(self):
         assert "pip install -e '.[sweep]'" in cli.nearest(["hydra/launcher=joblib_x"], "train")[0]
@@ -364,3 +421,45 @@ class TestSentences:
             checking.make_model(cfg, {"source_vocabulary": 9, "target_vocabulary": 9})
         with pytest.raises(ZooError, match="LitStackedLSTM has no argument num_glimpses"):
             checking.make_model(composed("experiment=ram/mnist28_6", "model=luong"), {"num_classes": 10, "channels": 1})
+
+    @pytest.mark.parametrize(
+        ("row", "group", "names"),
+        [
+            ("ram/mnist28_7", "data=debian", "source_vocabulary"),
+            ("ram/mnist28_6", "data=imdb", "vocabulary"),
+        ],
+    )
+    def test_it_is_named_before_any_text_is_read(self, composed, monkeypatch, row, group, names):
+        from zoo.training import checking
+
+        def read(*_, **__):
+            raise AssertionError("text was read")
+
+        monkeypatch.setattr("datamodules.translation.read_pairs", read)
+        monkeypatch.setattr("datamodules.text.read_labelled", read)
+        cfg = composed(f"experiment={row}", group)
+        with pytest.raises(ZooError, match=rf"does not learn from datamodules\.\w+\.\w+ \(.*{names}.*\); experiment="):
+            checking.model_for(cfg, instantiate(cfg.data))
+
+    def test_settings_of_other_data_are_named(self, composed):
+        from zoo.training import checking
+
+        with pytest.raises(ZooError, match=r"TextClasses has no argument unknown; experiment= picks settings that fit"):
+            checking.make_data(composed("experiment=luong/debian_de_en", "data=debian_sections"))
+
+    @pytest.mark.parametrize("row", ["luong/debian_de_en", "transformer/multi30k_en_de", "former/debian_sections"])
+    def test_what_fits_is_not_refused_and_draws_nothing(self, composed, row):
+        from zoo.training import checking
+
+        cfg = composed(f"experiment={row}")
+        before = torch.get_rng_state()
+        checking.check_fits(cfg, get_class(cfg.data._target_).gives)
+        assert torch.equal(before, torch.get_rng_state())
+
+    def test_data_give_what_they_say(self, tmp_path):
+        """The names that stand for what is not read yet are those of what is read."""
+        from datamodules.text import TextClasses
+        from datamodules.translation import Translation
+
+        for made in (Translation(limit=200, vocabulary=200), TextClasses(limit=200, vocabulary=200)):
+            assert tuple(made.spec) == made.gives

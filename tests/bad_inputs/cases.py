@@ -14,10 +14,14 @@ from hydra import compose, initialize_config_module
 from PIL import Image
 
 import zoo
+from datamodules.captions import Captions
 from datamodules.catch import Catch
 from datamodules.characters import Characters
+from datamodules.cloze import Cloze
+from datamodules.emoji import Emoji
 from datamodules.headlines import Headlines
 from datamodules.mnist import MNIST
+from datamodules.next_words import NextWords
 from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
@@ -27,8 +31,12 @@ from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
 from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
+from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
+from zoo.models.show_attend_tell import Describe, LitShowAttendTell, ShowAttendTell
+from zoo.models.source_cnn import SourceCNN
 from zoo.models.transformer import Transformer
+from zoo.models.wake_sleep_ram import LitWakeSleepRAM, WakeSleepRAM
 from zoo.training import checking, reading
 
 Case = tuple[str, Callable[[], Any]]
@@ -40,7 +48,8 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
     kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
-    for kind in (*kinds, headlines):
+    of_rooms = (headlines, questions, described)
+    for kind in (*kinds, *of_rooms):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -84,6 +93,7 @@ def constructors(tmp: Path) -> Iterator[Case]:
         RNNsearch: (WORDS, ["embedding", "hidden", "maxout", "source_vocabulary", "dropout"]),
         StackedLSTM: (WORDS, ["layers", "embedding", "target_vocabulary", "init", "output_dropout"]),
         Transformer: (WORDS, ["layers", "d_model", "d_ff", "heads", "key_dim", "longest", "dropout"]),
+        SourceCNN: (WORDS, ["embedding", "features", "summary", "history", "window", "pool", "dropout"]),
         Former: ({"vocabulary": 9}, ["dim", "depth", "hidden", "longest", "vocabulary", "std", "dropout"]),
     }
     for made, (given, keys) in numbers.items():
@@ -94,6 +104,10 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (RAM, {"core": "grru"}), (RAM, {"policy": "lerned"}), (RAM, {"glimpse_size": 7}), (RAM, {"glimpse_size": 0}),
         (RAM, {"num_glimpses": 10**9}), (RAM, {"hidden": 10**9}), (RAM, {"detach_policy": "maybe"}),
         (RAM, {"num_glimpses": True}), (RAM, {"num_glimpses": 2.5}), (RAM, {"sigma": 0}), (RAM, {"sigma": INF}),
+        (LitRAM, {"estimator": {"kind": "wake_q"}}), (LitRAM, {"estimator": {"kind": "var", "entropy": 0.1}}),
+        (LitWakeSleepRAM, {"estimator": {"kind": "wake_r"}}), (LitWakeSleepRAM, {"estimator": {"kinds": "var"}}),
+        (LitWakeSleepRAM, {"estimator": {"kind": "var", "samples": 1}}), (LitWakeSleepRAM, {"inference": False}),
+        (WakeSleepRAM, {"glimpse_size": 5}), (WakeSleepRAM, {"context": 0}), (WakeSleepRAM, {"sigma": NAN}),
         (LitRAM, {"reward": "sure"}), (LitRAM, {"hybrid": "no"}), (LitBaseline, {"network": "mlp", "size": 28}),
         (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
         (RNNsearch, {**WORDS, "attention": {"scope": "global", "score": "additive", "windw": 3}}),
@@ -102,7 +116,9 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (Transformer, {**WORDS, "positions": "rotary"}), (Transformer, {**WORDS, "d_model": 10, "heads": 3}),
         (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),
         (Former, {"vocabulary": 9, "self_attention": {"kind": "wid"}}), (Former, {"vocabulary": 9, "num_classes": 0}),
-        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}),
+        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}), (SourceCNN, {**WORDS, "encoders": ["tga"]}),
+        (SourceCNN, {**WORDS, "encoders": "in"}), (SourceCNN, {**WORDS, "hidden": [0]}), (SourceCNN, {**WORDS, "pool": 4}),
+        (SourceCNN, {**WORDS, "local": "mean"}), (SourceCNN, {**WORDS, "activation": "gelu"}),
     ):  # fmt: skip
         said = ", ".join(f"{key}={value!r}" for key, value in given.items() if key not in WORDS or value != 9)
         yield f"{made.__name__}({said})", lambda m=made, g=given: m(**g)
@@ -116,14 +132,18 @@ def data(tmp: Path) -> Iterator[Case]:
         (Characters, ["context", "stride", "windows", "val_bytes", "limit"]),
         (TextClasses, ["vocabulary", "max_length", "batch_size"]),
         (Translation, ["vocabulary", "batch_tokens", "max_length", "limit", "eval_batch_size"]),
+        (NextWords, ["longest", "iterations"]),
     ):
         for key in keys:
             for value in (-3, 1.5, "many"):
                 yield f"{made.__name__}({key}={value!r})", lambda m=made, k=key, v=value: m(**{k: v})
     for made, given in (
         (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
+        (MNIST, {"scale": 3}), (MNIST, {"scale": [1.5, 0.5]}), (MNIST, {"scale": [0.5, 1.5], "canvas": 40}),
         (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
         (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
+        (NextWords, {"aligner": "giza"}), (NextWords, {"symmetry": "grow"}), (NextWords, {"affiliation": "none"}),
+        (NextWords, {"affiliation": "expected", "alignments": "links"}),
     ):  # fmt: skip
         yield f"{made.__name__}({given})", lambda m=made, g=given: m(**g)
     (tmp / "digits").mkdir(exist_ok=True)
@@ -389,3 +409,89 @@ def headlines(tmp: Path) -> Iterator[Case]:
     yield "a title too few", lambda: Headlines(**one).spec
     yield "no articles", lambda: Headlines(**one | {"train": "empty.article.txt"}).spec
     yield "Reordering", lambda: Reordering(shortest=4, longest=2)
+
+
+def questions(tmp: Path) -> Iterator[Case]:
+    """What cannot be asked, or not be read for an answer."""
+    good = (
+        "http://x\n\n@entity1 saw @entity2 .\n\n@placeholder saw @entity2\n\n@entity1\n\n@entity1:Ann\n@entity2:Bob\n"
+    )
+    files = {
+        "empty": b"", "no text": b"\xff\xfe", "three blocks": b"http://x\n\na b\n\nc\n", "nul": b"\0" * 40,
+        "no answer in it": good.replace("\n\n@entity1\n\n", "\n\n@entity3\n\n").encode(),
+        "no names": good.replace("@entity1 saw @entity2 .", "nobody .").encode(),
+        "no hole": good.replace("@placeholder", "who").encode(), "names cut": good[:-8].encode()[:-5] + b"\n@enti",
+        "two holes": good.replace("saw @entity2\n\n@", "saw @placeholder\n\n@").encode(),
+        "many names": good.replace(".", " ".join(f"@entity{i}" for i in range(3, 30))).encode(),
+    }  # fmt: skip
+    for name, content in files.items():
+        folder = tmp / f"asked {name}"
+        (folder / "training").mkdir(parents=True, exist_ok=True)
+        (folder / "training" / "0.question").write_bytes(content)
+        yield f"a .question file: {name}", lambda f=folder: len(Cloze("files", str(f), markers=20).split("train"))
+    for given in ({"corpus": "files"}, {"corpus": "files", "root": "/no/such/folder"}, {"corpus": "cnn"}, {"task": 4},
+                  {"markers": 0}, {"max_tokens": -1}, {"permutations": 1.5}, {"drop": "yes"}):  # fmt: skip
+        yield f"Cloze({given})", lambda g=given: list(Cloze(**g).questions("train"))
+    for given in ({"reader": "attentiv"}, {"hidden": 0}, {"depth": 1.5}, {"cell": "lstm"}, {"order": "qc"},
+                  {"literal_forget_gate": "no"}, {"vocabulary": 3}, {"dropout": 2}):  # fmt: skip
+        yield f"Reader({given})", lambda g=given: Reader(**{"vocabulary": 9} | g)
+    for given in ({"method": "rules"}, {"method": "rule", "rule": "frequency"}, {"softmax": "all"}):
+        yield f"LitReader({given})", lambda g=given: LitReader(**{"vocabulary": 9} | g)
+
+
+def described(tmp: Path) -> Iterator[Case]:
+    """Pictures with captions: what trains on them, their files, and pictures to describe."""
+    small = {"vocabulary": 9, "encoder": None, "features": 8}
+    for key in ("features", "embedding", "hidden", "attention_hidden", "penalty", "expected", "beam", "max_length"):
+        for value in (-3, NAN, "many"):
+            name = f"LitShowAttendTell({key}={value!r})"
+            yield name, lambda k=key, v=value: LitShowAttendTell(**{**small, k: v})
+    for given in (
+        {"attention": "sott"}, {"encoder": "vgg16"}, {"encoder": "vgg19"}, {"output": "softmax"}, {"gate": 1},
+        {"decode": "mean"}, {"encoder_weights": "emoji"}, {"encoder": "small", "encoder_weights": "/no/such.safetensors"},
+        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"},
+    ):  # fmt: skip
+        yield f"LitShowAttendTell({given})", lambda given=given: LitShowAttendTell(**{**small, **given})
+    for given in ({"kind": "faces"}, {"scenes": 0}, {"seed": -1}, {"tokenizer": "/no/such"}):
+        yield f"Emoji({given})", lambda given=given: Emoji(**given)
+    for name, text in (
+        ("broken", "{"), ("other", '{"pictures": []}'), ("empty", '{"images": []}'),
+        ("split", '{"images": [{"filename": "a.jpg", "split": "dev", "sentences": [{"tokens": ["a"]}]}]}'),
+        ("none", '{"images": [{"filename": "a.jpg", "split": "val", "sentences": []}]}'),
+        ("missing", json.dumps({"images": [{"filename": f"{split}.jpg", "split": split, "sentences": [{"tokens": ["a"]}]}
+                                           for split in ("train", "val", "test")]})),
+    ):  # fmt: skip
+        (tmp / name).mkdir(exist_ok=True)
+        (tmp / name / "dataset_flickr8k.json").write_text(text)
+        yield f"Captions({name})", lambda name=name: Captions(root=str(tmp / name))
+    for given in (
+        {},
+        {"corpus": "flickr"},
+        {"root": "/no/such"},
+        {"root": "/", "shorter": 10},
+        {"root": "/", "each": 0},
+    ):
+        yield f"Captions({given})", lambda given=given: Captions(**given)
+    Emoji().save(tmp / "words")
+    tiny = {
+        "vocabulary": Emoji().spec["vocabulary"],
+        "features": 10,
+        "embedding": 4,
+        "hidden": 4,
+        "attention_hidden": 4,
+    }
+    how = {"config": tiny, "preprocess": Describe.preprocess({}), "files": [tmp / "words" / "captions.json"]}
+    torch.manual_seed(0)
+    folder = release.save(ShowAttendTell(**tiny), tmp / "describe", name="show_attend_tell.emoji_soft", **how)
+    describe = zoo.pipeline(folder)
+    (tmp / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    for raw in (None, 3, "", "/no/such.png", str(tmp), str(tmp / "broken.png"), [], np.zeros((0, 3)), np.zeros(5)):
+        yield f"describe({raw!r})", lambda raw=raw: describe(raw)
+    for name, raw in (
+        ("transparent", Image.new("RGBA", (9, 9))),
+        ("nan", np.full((5, 5, 3), NAN)),
+        ("dark", -np.ones((5, 5))),
+    ):
+        yield f"describe({name})", lambda raw=raw: describe(raw)
+    for given in ({"beam": 0}, {"decode": "mean"}, {"max_length": "x"}, {"normalise": "x"}, {"width": 3}):
+        yield f"describe({given})", lambda given=given: describe(_digit(), **given)

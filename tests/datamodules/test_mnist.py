@@ -7,6 +7,7 @@ import struct
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import scipy.ndimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,12 +16,13 @@ from datamodules import mnist, sampling
 from datamodules.files import EMBEDDED, DataError
 from datamodules.idx import FILES, parse_idx, read_idx
 from datamodules.mnist import MNIST, read_mnist
-from datamodules.scenes import scenes, uniforms_per_scene
+from datamodules.scenes import scaled_scenes, scenes, uniforms_per_scene
 
 TRAIN_LABELS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 SIZES = {"train": 50_000, "val": 10_000, "test": 10_000}
 SCENES = {"plain": {}, "translated": {"canvas": 40}, "cluttered": {"canvas": 60, "clutter": 4}}
+SCENES |= {"scaled": {"canvas": 60, "scale": [0.5, 1.5]}}
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +163,56 @@ def test_clutter_of_held_out_scenes_is_cut_from_their_own_split(make, split):
     )
 
 
+@settings(deadline=None, max_examples=15, derandomize=True)
+@given(st.integers(30, 60), st.floats(0.4, 1.0), st.integers(0, 3), st.integers(0, 99))
+def test_scaled_scenes_are_read_between_pixels_as_scipy_reads_them(canvas, low, clutter, seed):
+    random = np.random.default_rng(seed)
+    digits, pool = (random.integers(0, 256, (n, 28, 28), dtype=np.uint8) for n in (3, 5))
+    uniform = random.random((3, uniforms_per_scene(clutter) + 1), dtype=np.float32)
+    high = canvas / 28
+    drawn = scaled_scenes(*map(torch.tensor, (digits, pool, uniform)), canvas, (low, high), clutter, 5).numpy()
+    black = np.zeros((28, 28), np.uint8)
+    for image, digit, u in zip(drawn, digits, uniform, strict=True):
+        factor = low + (high - low) * u[-1]
+        start = (canvas - 28 * factor) * u[:2]  # of the digit's box
+        lines = [(np.arange(canvas) + 0.5 - edge) / factor - 0.5 for edge in start]
+        grid = np.meshgrid(*lines, indexing="ij")
+        slow = scipy.ndimage.map_coordinates(digit.astype(float), grid, order=1, mode="grid-constant")
+        pieces = slow_scene(black, pool, np.concatenate(([0, 0], u[2:-1])), canvas, clutter, 5)
+        assert np.abs(image - np.maximum(slow, pieces)).max() <= 0.5 + 2e-2
+
+
+def test_scaled_digits_keep_their_box_on_the_canvas_and_have_all_sizes(make):
+    digit, n = torch.full((1, 28, 28), 255, dtype=torch.uint8), 4000
+    uniform = torch.rand(n, 3, generator=torch.Generator().manual_seed(0))
+    drawn = scaled_scenes(digit.expand(n, -1, -1), digit, uniform, 100, (0.5, 1.5))
+    side = drawn.float().sum((1, 2)).div(255).sqrt()  # half covered pixels at the border count half
+    torch.testing.assert_close(side, 28 * (0.5 + uniform[:, 2]), rtol=0, atol=0.6)
+    share = ((side - 14) / 28 * 4).long().clamp(max=3).bincount() / n
+    torch.testing.assert_close(share, torch.full((4,), 0.25), rtol=0, atol=0.04)
+    rows = drawn.amax(2).int()
+    assert (rows[:, 0] > 0).float().mean() < 0.05 and rows.sum(0).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"scale": [0.5]}, "smallest and the largest factor"),
+        ({"scale": [1.5, 0.5]}, "smallest and the largest factor"),
+        ({"scale": [0, 1]}, "smallest and the largest factor"),
+        ({"scale": [0.5, 2.2]}, "at most 2.143 on a canvas of 60"),
+        ({"scale": [0.5, 1], "digits": 2}, "only single digits"),
+    ],
+)
+def test_a_scale_that_cannot_be_is_refused(given, message):
+    with pytest.raises(DataError, match=message):
+        MNIST(canvas=60, **given)
+
+
 # --- what a batch is a function of ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["translated", "cluttered"])
+@pytest.mark.parametrize("kind", ["translated", "cluttered", "scaled"])
 def test_training_scenes_are_new_every_epoch_and_seed(make, kind):
     index = torch.arange(3)
     drawn = [make(seed=s, **SCENES[kind]).batch("train", index, e)["image"] for s in range(2) for e in range(2)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.models.ram import RAM
-from zoo.nn.glimpse import UNIT, integral_image, patch, pooled, retina
+from zoo.nn.glimpse import UNIT, integral_image, patch, pooled, retina, zoom_edges, zoomed
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
 
@@ -60,6 +60,25 @@ def test_retina_is_a_zero_padded_crop_and_average_pool(view):
     np.testing.assert_allclose(means.numpy(), np.stack(slow), atol=1e-12)
     finest = patch(torch.tensor(image), torch.tensor(locations), size)
     np.testing.assert_array_equal(finest.numpy(), np.stack(slow)[:, : image.shape[1]])
+
+
+@relaxed
+@given(views(), st.integers(1, 3))
+def test_a_zoomed_glimpse_is_the_patch_of_its_scale(view, count):
+    image, corners, locations, size, scales = view
+    image, places = torch.tensor(image, dtype=torch.float32), torch.tensor(locations)[:, None].expand(-1, count, -1)
+    scale = torch.arange(len(image) * count).view(-1, count) % scales
+    seen = zoomed(integral_image(image), places, scale, size)
+    edges = zoom_edges(places, scale, *image.shape[2:], size)
+    for i, (x, y) in enumerate(corners):
+        slow = slow_retina(image[i].numpy(), x, y, size, scales).reshape(scales, -1, size, size)
+        for j in range(count):
+            np.testing.assert_allclose(seen[i, j].numpy(), slow[scale[i, j]], atol=1e-6)
+            half = size // 2 * 2 ** scale[i, j].item()
+            assert edges[i, j, :, 0].tolist() == [x - half, y - half] and edges[i, j, :, -1].tolist() == [
+                x + half,
+                y + half,
+            ]
 
 
 @relaxed

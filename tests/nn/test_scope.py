@@ -1,6 +1,7 @@
 """Scopes, and attention as a whole, against loops in NumPy over masks with holes, reversed sources and long outputs."""
 
 import math
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ DIM = 4
 def made(score: str = "general", scope: str = "global", **options) -> Attend:
     """Attention in float64 with parameters large enough that the predicted places differ."""
     torch.manual_seed(0)
-    attend = Attend(DIM, DIM, score, scope, **{"max_length": 5, **options}).double()
+    read = {*signature(SCORES[score]).parameters, *signature(SCOPES[scope]).parameters, "reverse"}
+    options = {key: value for key, value in ({"max_length": 5} | options).items() if key in read}
+    attend = Attend(DIM, DIM, score, scope, **options).double()
     for parameter in attend.parameters():
         torch.nn.init.uniform_(parameter, -1.5, 1.5)
     return attend
@@ -272,6 +275,11 @@ def test_weights_are_float32_under_autocast(scope):
         ({"score": "dot"}, "dot needs inputs of the query's size 3 or a multiple of it, not 4; try general"),
         ({"scope": "local_p", "window": 0}, "attention.window is 0; expected a whole number, at least 1"),
         ({"scope": "local_m", "window": -1}, "attention.window is -1; expected a whole number, at least 0"),
+        ({"window": 3}, "attention.window is 3, which neither the score additive nor the scope global reads"),
+        ({"scope": "local_m", "renormalise": True}, "attention.renormalise is True, which .* the scope local_m reads"),
+        ({"score": "general", "bias": True}, "attention.bias is True, which neither the score general nor"),
+        ({"score": "general", "hidden": 5}, "attention.hidden is 5, which neither"),
+        ({"max_length": 5}, "attention.max_length is 5, which neither"),
     ],
 )
 def test_a_wrong_choice_is_named(options, sentence):

@@ -25,6 +25,7 @@ QUICK = {  # see tests/small.py
     "ram_catch": {"hidden": 16, "size": 8},
 }
 OPTIONS = {  # see tests/test_options.py
+    "ram": {"estimator": {"estimator": {"kind": "wake_p", "samples": 3}}},
     "ram_baseline": {"channels": "the baselines take one"},
     "ram_catch": {
         "num_glimpses": "one for each frame",
@@ -472,6 +473,46 @@ def test_hybrid_policy_gradient_is_that_of_the_expected_reward_over_all_glimpse_
     expected = (probability * reward).sum()
     assert 0.2 < expected < 0.8
     compare(lit, batch, ["policy"], expected)
+
+
+def test_wake_sleep_is_the_gradient_of_the_likelihood_over_all_glimpse_sequences():
+    """Wake-p with many samples; its bias falls with their number."""
+    apart = []
+    for samples in (2, 50):
+        lit, batch = enumerable(detach_policy=False, estimator={"kind": "wake_p", "samples": samples})
+        probability, logits = enumerate_sequences(lit.network, batch["image"][0])
+        log_y = logits.log_softmax(-1)[:, 2]
+        likelihood = (probability * log_y.exp()).sum().log()  # some sequences cannot be
+        wrt = list(named(lit).values())
+        right = torch.autograd.grad(likelihood, wrt, allow_unused=True, materialize_grads=True)
+        right = torch.cat([g.flatten() for g in right])
+        found = estimates(lit, batch, ["wake_p"], groups=40, n=2000 // samples)
+        error = found.std(0) / len(found) ** 0.5
+        apart.append((found.mean(0) - right).norm().item())
+        if samples == 50:
+            assert (found.mean(0) - right).norm() < 0.1 * right.norm() + 2 * error.norm()
+    assert apart[1] < 0.5 * apart[0]
+
+
+@pytest.mark.parametrize("kind", ["var", "wake_p", "vimco"])
+def test_an_estimator_takes_the_place_of_the_papers_objective(kind):
+    lit, batch = make(estimator={"kind": kind, "samples": 4}, policy_weight=0.3), make_batch()
+    terms = lit.loss(batch)
+    assert list(terms) == ["loss", kind, "ess"] and 1 <= terms["ess"] <= 4
+    terms["loss"].backward()
+    idle = {name for name, p in lit.network.named_parameters() if p.grad is None or not p.grad.any()}
+    assert idle == {"expect.weight", "expect.bias"}
+    plain = {"estimator": None, "episodes": 4, "policy_weight": 0.3}
+    assert set(make(**plain).loss(batch)) == {"loss", "cross_entropy", "baseline", "policy"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [({"kind": "wake_q"}, "RAM has no inference network"), ({"kind": "var", "entropy": 0.1}, "RAM has none of them")],
+)
+def test_an_estimator_that_ram_does_not_have_is_refused(estimator, message):
+    with pytest.raises(ValueError, match=message):
+        make(estimator=estimator)
 
 
 @pytest.mark.parametrize("baseline", ["none", "state"])

@@ -90,6 +90,8 @@ def test_what_cannot_be_is_one_sentence():
         ({"transformers": "some"}, "expected one of none, single, multi"),
         ({"size": 60}, "a multiple of 16"),
         ({"filters": [3]}, "8 numbers"),
+        ({"dropout": -0.1}, "dropout is -0.1; expected a number from 0 to 1"),
+        ({"num_classes": 1}, "num_classes is 1; expected a whole number, at least 2"),
     ):
         with pytest.raises(ZooError, match=message):
             HouseNumberNetwork(**(SMALL | arguments))
@@ -98,6 +100,7 @@ def test_what_cannot_be_is_one_sentence():
         ({"backbone": "no_such"}, "timm has no backbone"),
         ({"weights": "/nowhere.safetensors"}, "cannot be had"),
         ({"channels": 1}, "colour pictures"),
+        ({"dropout": 1.4}, "dropout is 1.4; expected a number from 0 to 1"),
     ):
         with pytest.raises(ZooError, match=message):
             BirdNetwork(**(BIRD | arguments))

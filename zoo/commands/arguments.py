@@ -1,6 +1,7 @@
 """What people type, as Hydra reads it: paths and sentences as they stand, names in one spelling."""
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -60,6 +61,25 @@ def spelled(arguments: Iterable[str]) -> list[str]:
             value = ",".join(map(row, value.split(",")))
         words.append(name + sign + value)
     return words
+
+
+def check_launcher(arguments: Iterable[str]) -> None:
+    """Raises ZooError where jobs are to go to Slurm, and this machine is none of Slurm's."""
+    if "hydra/launcher=submitit_slurm" in arguments and shutil.which("srun") is None:
+        where = "start it on a machine of the cluster, or take hydra/launcher=submitit_local"
+        raise ZooError(f"hydra/launcher=submitit_slurm needs Slurm's srun, which is not here; {where}")
+
+
+def prediction_overrides(arguments: Iterable[str]) -> list[str]:
+    """The overrides of predict; raises ZooError for a checkpoint, which holds no words and no way to read inputs."""
+    arguments = list(arguments)
+    for word in arguments:
+        if key(word) == "ckpt":
+            release = f"scripts/release.py {unquoted(word[5:])} <slug>.<row> --folder <folder>"
+            raise ZooError(
+                f"predict reads released weights; `python {release}` makes them of a run, then name=<folder>"
+            )
+    return options_added(arguments)
 
 
 def options_added(arguments: Iterable[str]) -> list[str]:

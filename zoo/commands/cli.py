@@ -21,13 +21,14 @@ from omegaconf.errors import OmegaConfBaseException
 from zoo.commands.arguments import (
     PATHS,
     benchmark_overrides,
+    check_launcher,
     check_runs,
     evaluation_overrides,
     literal,
-    options_added,
+    prediction_overrides,
     spelled,
 )
-from zoo.commands.helping import usage
+from zoo.commands.helping import say, usage
 from zoo.errors import EXTRAS, in_one_sentence, suggest
 from zoo.training.folders import output_folder, register
 from zoo.training.memory import keep_freed_memory
@@ -99,7 +100,7 @@ def benchmark() -> None:
 
 def predict() -> None:
     """Answers to raw inputs: name=<slug>.<row> input=<path> [output=<path>]."""
-    _run(_predict, "predict", options_added)
+    _run(_predict, "predict", prediction_overrides)
 
 
 def goes_on(cfg: DictConfig) -> bool:
@@ -109,10 +110,12 @@ def goes_on(cfg: DictConfig) -> bool:
 
 def tell_where(cfg: DictConfig) -> None:
     """Says where a run writes, and whether resume=auto found one to go on with."""
-    if cfg.resume != "auto" or os.environ.get("LOCAL_RANK", "0") != "0":
+    if os.environ.get("LOCAL_RANK", "0") != "0":
         return
     folder = output_folder()
-    if (folder / "checkpoints" / "last.ckpt").exists():
+    if cfg.resume != "auto":  # else a run may be gone on with
+        print(f"{folder}: begins", file=sys.stderr)
+    elif (folder / "checkpoints" / "last.ckpt").exists():
         print(f"{folder}: goes on where it stopped", file=sys.stderr)
     else:
         print(f"{folder}: starts anew, since no unfinished run of this command has a checkpoint", file=sys.stderr)
@@ -139,13 +142,14 @@ def _run(main: Callable[[], None], config: str, prepare: Callable[[list[str]], l
         prepare: what the command does to its arguments first.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
-        print(usage(config, sys.argv[1:]))
+        say(usage(config, sys.argv[1:]))
         return
     keep_freed_memory()
     remember()
     with in_one_sentence():
         if config != "predict":  # which leaves no run
             check_runs(sys.argv[1:])
+            check_launcher(sys.argv[1:])
         sys.argv[1:] = literal(prepare(spelled(sys.argv[1:])), PATHS[config])
     try:
         main()

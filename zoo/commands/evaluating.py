@@ -31,7 +31,7 @@ def overridden(cfg: DictConfig) -> dict[str, Any]:
             names += model
         elif group == "model":
             names.append(rest.split(".")[0])
-        elif group in ("attention", "self_attention"):
+        elif group in ("attention", "estimator", "self_attention"):
             names.append(group)
     return {name: model.get(name) for name in names if name not in NOT_OF_MODELS}
 

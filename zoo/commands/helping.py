@@ -1,5 +1,7 @@
 """What a command says when it is asked for --help."""
 
+import os
+import sys
 from importlib.resources import files
 
 from zoo import registry
@@ -61,6 +63,7 @@ GROUPS = (
     "model",
     "data",
     "attention",
+    "estimator",
     "self_attention",
     "trainer",
     "logger",
@@ -68,6 +71,14 @@ GROUPS = (
     "sweep",
     "debug",
 )
+
+
+def say(text: str) -> None:
+    """Prints a text, as far as it is read: who reads it through `head` closes the pipe before its end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
 
 
 def usage(command: str, arguments: list[str] = ()) -> str:

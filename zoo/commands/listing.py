@@ -3,6 +3,7 @@
 import sys
 
 from zoo import registry
+from zoo.commands.helping import say
 from zoo.errors import UnknownName, suggest
 
 HELP = """\
@@ -55,12 +56,12 @@ def main() -> None:
     """Prints the table, or one sentence with exit code 1."""
     words = sys.argv[1:]
     if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+        say(HELP.rstrip("\n"))
         return
     try:
         unknown = [word for word in words if word.startswith("-") and word != "--weights"]
         if unknown:
             raise UnknownName(f"there is no {unknown[0]}; expected patterns, or --weights")
-        print(listing([word for word in words if word != "--weights"], "--weights" in words))
+        say(listing([word for word in words if word != "--weights"], "--weights" in words))
     except UnknownName as error:
         sys.exit(str(error))

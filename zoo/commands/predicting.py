@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from zoo.commands.arguments import literal
+from zoo.commands.helping import say
 from zoo.errors import ZooError, in_one_sentence
 from zoo.pipelines import InputError, Pipeline, Result, check_options, pipeline
 from zoo.release.plain import to_json
@@ -35,7 +36,7 @@ def predict(cfg: DictConfig) -> None:
         finally:
             for warning in told:
                 print(warning.message, file=sys.stderr)
-    print(to_json(found, ensure_ascii=False), flush=True)
+    say(to_json(found, ensure_ascii=False))
 
 
 def answers(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:

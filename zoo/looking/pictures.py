@@ -1,4 +1,4 @@
-"""Pictures as people have them (files, PIL images, arrays, tensors of any size, mode and range) as grey floats."""
+"""Pictures as people have them (files, arrays, tensors of any size, mode and range) as grey or coloured floats."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,51 @@ def read_picture(raw: Any) -> Picture:
         PictureError: what cannot be meant; one sentence.
     """
     told: list[str] = []
+    return Picture(torch.from_numpy(_to_grey(_read(raw, told), told)), told)
+
+
+def read_colours(raw: Any) -> tuple[Tensor, list[str]]:
+    """Any picture as (3, height, width) float32 in [0, 1], and what was done to it in words; see :func:`read_picture`.
+
+    Transparent parts are made white.
+    """
+    told: list[str] = []
+    array = _read(raw, told)
+    if len(array) == 1:
+        told.append("grey made colours")
+        array = np.repeat(array, 3, 0)
+    if len(array) == 4:
+        alpha = array[3:]
+        if alpha.max() == 0:
+            raise PictureError("it is fully transparent")
+        if alpha.min() < 1:
+            told.append("transparent parts made white")
+        array = array[:3] * alpha + (1 - alpha)
+    return torch.from_numpy(np.ascontiguousarray(array)), told
+
+
+def fit_colours(picture: Tensor, size: int, crop: bool, told: list[str]) -> Tensor:
+    """Scales (3, height, width) to a square of `size` pixels, its aspect kept; adds to `told` what was done.
+
+    Args:
+        crop: the middle of the picture fills the square; otherwise all of it is there, and its edges are drawn out.
+    """
+    height, width = picture.shape[1:]
+    if height == width == size:
+        return picture
+    scale = size / (min(height, width) if crop else max(height, width))
+    new = max(1, round(height * scale)), max(1, round(width * scale))
+    scaled = F.interpolate(picture[None], size=new, mode="bilinear", antialias=True).clamp(0, 1)
+    told.append(f"resized from {width} x {height} to {new[1]} x {new[0]}")
+    rows, columns = size - new[0], size - new[1]
+    if rows or columns:
+        told.append("the middle taken" if crop else f"edges drawn out to {size} x {size}")
+    around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+    return F.pad(scaled, around, mode="constant" if crop else "replicate")[0]
+
+
+def _read(raw: Any, told: list[str]) -> np.ndarray:
+    """(channels, height, width) float32 in [0, 1] with 1, 3 or 4 channels, the fourth opacity."""
     if isinstance(raw, str | Path):
         raw = _open(Path(raw))
     if isinstance(raw, Image.Image):
@@ -49,7 +94,7 @@ def read_picture(raw: Any) -> Picture:
         array, last = raw, True
     else:
         raise PictureError(f"expected a path, a PIL image, an array or a tensor, not {type(raw).__name__}")
-    return Picture(torch.from_numpy(_to_grey(_to_unit(_channels_first(array, last), told), told)), told)
+    return _to_unit(_channels_first(array, last), told)
 
 
 def fit(picture: Picture, size: int, content: int | None = None) -> Picture:

@@ -200,6 +200,8 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
         views = _array(one.views)[0]  # (steps, windows * channels, size, size)
         views = views.reshape(steps, windows, -1, *views.shape[2:])
         axes = strip.subplots(windows, len(seen), squeeze=False)
+        width = boxes[..., 2] - boxes[..., 0]  # (steps, windows)
+        one_width = (width == width[:1]).all(0)
         for (window, column), ax in np.ndenumerate(axes):
             step = seen[column]
             show(ax, views[step, window])
@@ -207,8 +209,10 @@ def glimpse_path(attention: Attention, index: int = 0, title: str | None = None)
                 spine.set(color=colours[step], linewidth=2)
             if window == 0:
                 ax.set_title(names[step], fontsize=_fitting(cell, *names), parse_math=False)
-            if column == 0:
-                ax.set_ylabel(f"{boxes[0, window, 2] - boxes[0, window, 0]:.3g} px", fontsize=9)
+            if column == 0 and one_width[window]:
+                ax.set_ylabel(f"{width[0, window]:.3g} px", fontsize=9)
+            elif not one_width[window]:
+                ax.set_xlabel(f"{width[step, window]:.3g} px", fontsize=_fitting(cell, "000 px"))
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, suggest
+from zoo.errors import UnknownName, ZooError, suggest
 from zoo.nn.scope import SCOPES
 from zoo.nn.scores import SCORES
 from zoo.nn.shared import Share
@@ -19,8 +19,18 @@ def make(kind: str, known: dict[str, type[nn.Module]], name: str, **options: Any
     return known[name](**{key: value for key, value in options.items() if key in wanted})
 
 
+def check_read(score: str, scope: str, **options: Any) -> None:
+    """Raises ZooError for an option that has another value than its default, and that neither of the two reads."""
+    read = {*signature(SCORES[score]).parameters, *signature(SCOPES[scope]).parameters}
+    default = signature(Attend).parameters
+    for name, value in options.items():
+        if name not in read and value != default[name].default:
+            why = f"which neither the score {score} nor the scope {scope} reads, so it would change nothing"
+            raise ZooError(f"attention.{name} is {value!r}, {why}")
+
+
 class Attend(nn.Module):
-    """Soft attention with any score in any scope; stateless.
+    """Soft attention with any score in any scope; stateless. What neither of the two reads may not be set.
 
     Args:
         query_dim, memory_dim: sizes of a query and of an input.
@@ -52,6 +62,8 @@ class Attend(nn.Module):
         sizes = {"query_dim": query_dim, "memory_dim": memory_dim}
         self.score = make("score", SCORES, score, **sizes, hidden=hidden, max_length=max_length, bias=bias)
         self.scope = make("scope", SCOPES, scope, **sizes, window=window, reverse=reverse, renormalise=renormalise)
+        own = {"hidden": hidden, "max_length": max_length, "bias": bias, "window": window, "renormalise": renormalise}
+        check_read(score, scope, **own)  # `reverse` is of the data
 
     def keys(self, memory: Tensor) -> Tensor:
         """What the score makes of the inputs (batch, S, memory_dim), once for a sentence: (batch, S, ...)."""

@@ -78,6 +78,39 @@ def retina(integral: Tensor, location: Tensor, size: int, scales: int) -> Tensor
     return cells.reshape(batch, scales * channels, size, size)
 
 
+def zoomed(integral: Tensor, location: Tensor, scale: Tensor, size: int) -> Tensor:
+    """One patch of :func:`retina` for each of several locations of a picture, of the scale that is chosen for it.
+
+    Patch s is ``size * 2**s`` pixels wide; nothing is copied for the locations of one picture.
+
+    Args:
+        integral: (batch, channels, height + 1, width + 1), from :func:`integral_image`.
+        location: (batch, n, 2) as (x, y), see :func:`retina`.
+        scale: (batch, n) int64, from 0.
+        size: side of a patch in cells, even.
+
+    Returns:
+        (batch, n, channels, size, size) in float32.
+    """
+    batch, channels, rows, columns = integral.shape
+    edges = zoom_edges(location, scale, rows - 1, columns - 1, size)  # (batch, n, 2, size + 1)
+    x, y = edges[:, :, 0].clamp(0, columns - 1), edges[:, :, 1].clamp(0, rows - 1)
+    index = (y[..., :, None] * columns + x[..., None, :]).flatten(1)  # (batch, n * (size + 1)^2)
+    corners = integral.flatten(2).gather(2, index[:, None].expand(-1, channels, -1))
+    corners = corners.view(batch, channels, -1, size + 1, size + 1).transpose(1, 2)
+    boxes = corners.diff(dim=-1).diff(dim=-2)
+    return boxes.float() * UNIT / (4.0**scale)[..., None, None, None]
+
+
+def zoom_edges(location: Tensor, scale: Tensor, height: int, width: int, size: int) -> Tensor:
+    """The lines between the cells of :func:`zoomed`, in pixels, also beyond the image: (batch, n, 2, size + 1) int64.
+
+    The first two along x and y; the arguments are those of :func:`zoomed` and :func:`nearest_corner`.
+    """
+    steps = torch.arange(size + 1, device=location.device) - size // 2
+    return nearest_corner(location, height, width)[..., None] + (2**scale)[..., None, None] * steps
+
+
 def patch(image: Tensor, location: Tensor, size: int) -> Tensor:
     """The finest patch of :func:`retina`, read from the image itself: exact, and faster where it is the only one.
 

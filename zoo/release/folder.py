@@ -260,6 +260,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
+        if (path.parent / "checkpoints").is_dir():
+            what = "of a run, not of a released model; scripts/release.py makes one of a checkpoint"
+            raise WeightsError(f"{path.parent}: the folder is {what}") from None
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); expected a released model") from None
 
 

@@ -20,6 +20,45 @@ def split_words(text: Text, line: str) -> tuple[list[int], list[int]]:
     return [i for i, _ in pieces], [word for _, word in pieces]
 
 
+def by_words(weights: Tensor, source: list[int], target: list[int]) -> Tensor:
+    """Weights between words: the sum over the pieces of a source word, the mean over those of a target word.
+
+    Args:
+        weights: (at least the target pieces, at least the source pieces); what more there is, as the end symbol, is
+            left out.
+        source, target: the word of each piece, from 0.
+
+    Returns:
+        (target words, source words).
+    """
+    weights = weights[: len(target), : len(source)].float().cpu()
+    of, to = (torch.tensor(words, dtype=torch.int64) for words in (source, target))
+    columns = weights.new_zeros(len(target), max(source, default=-1) + 1).index_add_(1, of, weights)
+    made = columns.new_zeros(max(target, default=-1) + 1, columns.shape[1]).index_add_(0, to, columns)
+    return made / to.bincount(minlength=len(made))[:, None].clamp(min=1)
+
+
+def places(text: Text, line: str, words: Sequence[str]) -> list[int] | None:
+    """The word that each piece of a line belongs to, where the line was cut into other words by somebody else.
+
+    Both are compared letter by letter, without spaces; None where they do not have equally many letters.
+    """
+    line = text.clean.normalize_str(line)
+    number = [i for i, word in enumerate(words) for letter in word if not letter.isspace()]
+    before = [0]  # letters before each place of the line
+    for letter in line:
+        before.append(before[-1] + (not letter.isspace()))
+    if before[-1] != len(number):
+        return None
+    found = text.tokenizer.encode(line, add_special_tokens=False)
+    return [number[min(before[start], len(number) - 1)] for start, _ in _trimmed(line, found.offsets)]
+
+
+def _trimmed(line: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pieces without the space before them; one that is nothing but a space belongs to what follows."""
+    return [(end - len(line[start:end].lstrip()), end) for start, end in offsets]
+
+
 def link(weights: Tensor, source: list[int], target: list[int]) -> Links:
     """One source word for each target word: the one with the largest share of the attention (Luong et al. 2015, 5.4).
 
@@ -29,9 +68,7 @@ def link(weights: Tensor, source: list[int], target: list[int]) -> Links:
     """
     if not source:
         return set()
-    share = torch.zeros(max(target, default=-1) + 1, max(source) + 1)
-    for word, row in zip(target, weights[:, : len(source)].float().cpu(), strict=True):
-        share[word].index_add_(0, torch.tensor(source), row)
+    share = by_words(weights, source, target)
     return {(int(share[word].argmax()), word) for word in set(target)}
 
 

@@ -8,22 +8,13 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from zoo.text.codec import Text
+from zoo.text.sentences import split_sentences
 
 SEVERAL = 3  # inputs that a warning describes; of the others it says how many they are
 FOREIGN = 1 / 3  # of the letters of a line in a script from which on it is a line of that script
 KNOWN = 0.01  # of the letters of a vocabulary in a script from which on it knows the script
 CASED = 0.005  # of the entries with letters that have capitals from which on a vocabulary has them
 
-# the word before a stop, the stop, and the start of another sentence
-ENDS = re.compile(r"(\S*?)([.!?…]+)[\"'”’»“«)\]]*\s+(?=[\"'„“«»‘(\[¿¡]*[^\W\d_])")
-ABBREVIATIONS = """
-    dr prof mr mrs ms st nr no vol fig ca vs cf resp approx incl esp inc ltd co corp jr sr ver bzw ggf evtl bspw vgl sog
-    dt engl inkl bzgl gem allg zzgl mind max min usw etc mm mme mlle env ex art abs abb bd hrsg jh str tel p pp s
-    jan feb apr aug sep sept okt oct nov dez dec
-"""
-SHORT = frozenset(ABBREVIATIONS.split())
-STOPS = re.compile(r"\s[.!?]+\s+(?=\w)")  # likewise where words have spaces between
-CJK = re.compile(r"[。！？]+[」』”]?(?=\S)")
 JOINED = re.compile(r"\w{2,}[.,;:!?]+(?=\s|$)|[(\"„“«]\w")  # punctuation at a word
 ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
 APART = re.compile(r"(?<=\w)\s[.,](?=\s|$)|@-@")  # punctuation with a space before it
@@ -50,21 +41,9 @@ def encoded_twice(line: str) -> bool:
     return False
 
 
-def ends_here(match: re.Match) -> bool:
-    """Whether a stop ends a sentence: not that of an abbreviation or an ordinal, nor one before a small letter."""
-    word, stop = match[1].lstrip("\"'„“«»‘([").lower(), match[2]
-    following = match.string[match.end() :].lstrip("\"'„“«»‘([¿¡")[:1]
-    if following.islower():
-        return False
-    abbreviated = len(word) < 2 or word in SHORT or "." in word or (word.isdigit() and len(word) < 3)
-    return stop != "." or not abbreviated
-
-
 def count_sentences(line: str, spaced: bool) -> int:
-    """How many sentences or lines an input holds, at least; where words have spaces between, stops have too."""
-    parts = [part.strip() for part in line.splitlines() if part.strip()]
-    ends = sum(len(STOPS.findall(part)) if spaced else sum(map(ends_here, ENDS.finditer(part))) for part in parts)
-    return len(parts) + ends + sum(len(CJK.findall(part)) for part in parts)
+    """How many sentences an input holds; see :func:`zoo.text.sentences.split_sentences`."""
+    return sum(map(len, split_sentences(line, spaced)))
 
 
 class Forms:
@@ -122,7 +101,9 @@ class Forms:
             told.append("its bytes were read in another encoding than they were written in")
         several = count_sentences(line, self.spaced) if self.sentences else 1
         if several > 1:
-            told.append(f"it has {several} sentences or lines, of which some may be left out; give them one by one")
+            told.append(
+                f"it has {several} sentences or lines, of which some may be left out; split=True translates each"
+            )
         return told
 
     def _unknown(self, line: str, ids: Sequence[int]) -> list[str]:

@@ -119,8 +119,9 @@ def alignment_error_rate(found: Iterable[Links], sure: Iterable[Links], possible
 def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links]]:
     """Gold alignments: the sure and the possible links of each sentence, the sure ones among the possible.
 
-    Two forms are read. One sentence a line: ``1-2`` (or ``1S2``) is sure and ``1?2`` (or ``1P2``) possible. Or a line
-    ``SENT: n`` before the links of each sentence, one a line as ``S 1 2`` or ``P 1 2``.
+    Two forms are read. One sentence a line: ``1-2`` (or ``1S2``) is sure and ``1?2`` (or ``1P2``, or ``1p2`` as talp
+    files have it) possible. Or a line ``SENT: n`` before the links of each sentence, one a line as ``S 1 2`` or
+    ``P 1 2``.
 
     Args:
         first: the number of a sentence's first word.
@@ -146,7 +147,7 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
             continue
         links = ["{1}{0}{2}".format(*line.split())] if blocks and len(line.split()) == 3 else line.split()
         for link in links:
-            mark = next((mark for mark in "-S?P" if mark in link), None)
+            mark = next((mark for mark in "-S?Pp" if mark in link), None)
             source, _, target = link.partition(mark) if mark else ("", "", "")
             if not (corpus and source.isdecimal() and target.isdecimal()):
                 raise ZooError(f"{path}, line {number}: {link!r} is no link; expected 1-2 (sure) or 1?2 (possible)")
@@ -157,3 +158,24 @@ def read_alignments(path: str | Path, first: int = 0) -> list[tuple[Links, Links
             if mark in "-S":
                 corpus[-1][0].add(pair)
     return corpus
+
+
+def write_alignments(
+    path: str | Path, corpus: Iterable[tuple[Links, Links]], first: int = 0, sure_alone: bool = False
+) -> None:
+    """Writes sure and possible links, a line for each sentence, as talp files have it: ``1-2`` and ``1p2``.
+
+    Args:
+        corpus: of each sentence the sure and the possible links; every sure link is possible too.
+        first: the number of a sentence's first word (1 in the files of Europarl and Hansards).
+        sure_alone: whether possible links are left out, which is Pharaoh's form.
+    """
+    lines = []
+    for sure, possible in corpus:
+        links = sorted(sure if sure_alone else sure | possible)
+        marked = (f"{s + first}{'-' if (s, t) in sure else 'p'}{t + first}" for s, t in links)
+        lines.append(" ".join(marked) + "\n")
+    try:
+        Path(path).write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,7 +1,8 @@
 """Sentences in, translations and alignments out: the pipeline of every network that translates."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from zoo.release import WeightsError
 from zoo.text.codec import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.text.decoding import Hypothesis, beam_search
 from zoo.text.forms import Forms, tell
+from zoo.text.sentences import split_sentences
 from zoo.text.unknown import replace_unknown
 
 LONGEST = 500  # tokens of a sentence
@@ -38,6 +40,8 @@ class Translated(Result):
         others: the texts of the next best translations.
         unknown: the characters or words of the source that the vocabulary lacks.
         warnings: in what else the source differs from the sentences that the network was trained on, a clause each.
+        sentences: of a source of several sentences, the answer to each; what stands above then is of all together, and
+            the record has the weights of one sentence after the other, zero between two.
     """
 
     text: str
@@ -46,6 +50,11 @@ class Translated(Result):
     others: list[str]
     unknown: list[str]
     warnings: list[str]
+    sentences: list["Translated"] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; of each sentence of several the text."""
+        return super().plain() | {"sentences": [each.text for each in self.sentences]}
 
     @property
     def alignment(self) -> Tensor:
@@ -59,16 +68,55 @@ class Translated(Result):
     def title(self) -> str:
         names = self.attention.outputs[0]
         of_itself = self.attention.inputs == self.attention.outputs and len(names) > 1
-        words = "".join(names[:-1]).replace("▁", " ").replace("</w>", " ").strip()
-        return f"self-attention over: {words}" if of_itself else self.text
+        words = "".join(names).replace("</s>", " ").replace("▁", " ").replace("</w>", " ")
+        return " ".join((f"self-attention over: {words}" if of_itself else self.text).split())
+
+
+def joined(answers: Sequence[Translated], lines: Sequence[Sequence[str]]) -> Translated:
+    """The answer to a text from those to its sentences, which stand in lines.
+
+    Of the next best translations the first has the next best of every sentence, where it has one, and so on.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    counts = [len(line) for line in lines]
+
+    def text(parts: Sequence[str]) -> str:
+        return "\n".join(" ".join(line) for line in _grouped(parts, counts))
+
+    others = range(max(len(each.others) for each in answers))
+    return Translated(
+        attention=_together([each.attention for each in answers]),
+        text=text([each.text for each in answers]),
+        tokens=[token for each in answers for token in each.tokens],
+        log_probability=sum(each.log_probability for each in answers),
+        others=[text([[*each.others, each.text][min(i, len(each.others))] for each in answers]) for i in others],
+        unknown=list(dict.fromkeys(word for each in answers for word in each.unknown)),
+        warnings=list(dict.fromkeys(clause for each in answers for clause in each.warnings)),
+        sentences=list(answers),
+    )
+
+
+def _together(records: Sequence[Attention]) -> Attention:
+    """One record of one sample from several: head by head, the weights of one stand below and beside those before."""
+    heads = zip(*(each.weights[0] for each in records), strict=True)
+    weights = torch.stack([torch.block_diag(*blocks) for blocks in heads])[None]
+    names = {side: [[name for each in records for name in getattr(each, side)[0]]] for side in ("inputs", "outputs")}
+    return Attention(weights=weights, layers=records[0].layers, **names)
+
+
+def _grouped(items: Iterable[Any], counts: Iterable[int]) -> list[list[Any]]:
+    """So many of the items, and then so many."""
+    rest = iter(items)
+    return [list(islice(rest, count)) for count in counts]
 
 
 class Translate(Pipeline):
     """A sentence to its translation and the alignment of the two.
 
-    An empty line has an empty translation, with probability 1. A text is not split into sentences first; one of several
-    sentences, or of another form than those of the training, is told by a warning. Unknown words are copied from the
-    source word that the attention was on.
+    An empty line has an empty translation, with probability 1. Of a text of several sentences each is translated by
+    itself, unless ``split=False``. A text of another form than those of the training is told by a warning. Unknown
+    words are copied from the source word that the attention was on.
     """
 
     task = "translation"
@@ -101,18 +149,21 @@ class Translate(Pipeline):
         alpha: float = 1.0,
         coverage: float = 0.0,
         copy_unknown: bool = True,
+        split: bool = True,
     ) -> list[Translated]:
-        """One translation for each sentence.
+        """One translation for each text.
 
         Args:
-            batch: strings, at most 500 tokens each.
+            batch: strings; a sentence has at most 500 tokens.
             beam: width of the search; 1 is greedy.
             n_best: how many translations to give.
             normalise, alpha, coverage: of the score of a hypothesis; see :func:`zoo.text.decoding.beam_search`.
             copy_unknown: whether unknown words are replaced by the source word that they are aligned with.
+            split: whether the sentences of a text are translated one by one; otherwise a warning tells of several,
+                since networks that were trained on single ones leave some out.
         """
         search = {"n_best": n_best, "normalise": normalise, "alpha": alpha, "coverage": coverage}
-        return self.translate(batch, beam, search, copy_unknown, self.record)
+        return self.translate(batch, beam, search, copy_unknown, split, self.record)
 
     def translate(
         self,
@@ -120,18 +171,42 @@ class Translate(Pipeline):
         beam: int,
         search: dict[str, Any],
         copy_unknown: bool,
+        split: bool,
         record: Callable[[Hypothesis, list[int]], Attention],
     ) -> list[Translated]:
         """What :meth:`answer` gives; `record` says where the network looked, of a hypothesis and a source with eos."""
         check_whole(1, OFTEN, beam=beam, n_best=search["n_best"])
-        check_flag(copy_unknown=copy_unknown)
+        check_flag(copy_unknown=copy_unknown, split=split)
         names = check_text(batch, "sentence")
-        ids = self.source.encode(batch)
-        for name, row in zip(names, ids, strict=True):
-            if len(row) > LONGEST:
-                raise InputError(f"{name} has {len(row)} tokens; at most {LONGEST} can be translated at once")
-        seen = [self.forms.seen(line, row) for line, row in zip(batch, ids, strict=True)]
-        tell(names, seen, stacklevel=6)  # the line that called the pipeline
+        texts = [self._sentences(text) if split else [[text]] for text in batch]
+        flat, counts = [each for lines in texts for line in lines for each in line], [sum(map(len, x)) for x in texts]
+        ids = self.source.encode(flat)
+        for name, rows in zip(names, _grouped(ids, counts), strict=True):
+            if (longest := max(map(len, rows))) > LONGEST:
+                what = name if len(rows) == 1 else f"a sentence of {name}"
+                raise InputError(f"{what} has {longest} tokens; at most {LONGEST} can be translated at once")
+        seen = [self.forms.seen(line, row) for line, row in zip(flat, ids, strict=True)]
+        told = [list(dict.fromkeys(clause for each in of for clause in each)) for of in _grouped(seen, counts)]
+        tell(names, told, stacklevel=6)  # the line that called the pipeline
+        answers = self._translated(flat, ids, seen, beam, search, copy_unknown, record)
+        return [joined(of, lines) for of, lines in zip(_grouped(answers, counts), texts, strict=True)]
+
+    def _sentences(self, text: str) -> list[list[str]]:
+        """The sentences of each line; what is one stays as it stands."""
+        lines = split_sentences(text, self.forms.spaced)
+        return lines if sum(map(len, lines)) > 1 else [[text]]
+
+    def _translated(
+        self,
+        batch: list[str],
+        ids: list[list[int]],
+        seen: list[list[str]],
+        beam: int,
+        search: dict[str, Any],
+        copy_unknown: bool,
+        record: Callable[[Hypothesis, list[int]], Attention],
+    ) -> list[Translated]:
+        """One translation for each sentence, which became these ids."""
         order, answers = sorted(range(len(ids)), key=lambda i: len(ids[i])), {}
         for start in range(0, len(order), TOGETHER):
             part = order[start : start + TOGETHER]

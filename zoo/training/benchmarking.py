@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from zoo.errors import UnknownName, suggest
+from zoo.training import checking
 from zoo.training.compiling import speed_up
 from zoo.training.running import machine
 
@@ -37,9 +38,9 @@ class Step:
     def __init__(self, cfg: DictConfig, precision: str, compile: bool | str):
         torch.manual_seed(cfg.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
-        self.datamodule = instantiate(cfg.data)
+        self.datamodule = checking.make_data(cfg)
+        self.model = checking.model_for(cfg, self.datamodule).to(self.device)
         self.datamodule.setup("fit")
-        self.model = instantiate(cfg.model, **self.datamodule.spec).to(self.device)
         self.optimizer = instantiate(self.model.optimizer, self.model.parameters())
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
         speed_up(self.model.network, compile)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from zoo.training.overrides import key
 from zoo.training.reading import CheckpointError, read_checkpoint
 
 SCORED = {"val/f1": ("val/precision", "val/recall", "val/complete")}  # what only a whole validation measures
-READ_BY_MODELS = ("attention", "self_attention")  # groups that a model's config refers to, or nobody reads
+READ_BY_MODELS = ("attention", "estimator", "self_attention")  # groups that a model's config refers to, or nobody reads
 
 
 def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -46,9 +46,52 @@ def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
         check_whole(0, **{"trainer.max_epochs": trainer.max_epochs})
     processors = max(8, os.cpu_count() or 1)
     devices, accelerator = trainer.get("devices", 1), trainer.get("accelerator", "auto")
+    missing = accelerator == "cuda" or (accelerator == "gpu" and not torch.backends.mps.is_available())
+    if missing and not torch.cuda.is_available():
+        raise ZooError(f"trainer.accelerator is {accelerator}, and torch finds no GPU here; trainer=cpu does without")
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     if on_cpu and isinstance(devices, int) and devices > processors:
         raise ZooError(f"trainer.devices is {devices}; on this machine at most {processors} processes are started")
+
+
+def make_data(cfg: DictConfig) -> pl.LightningDataModule:
+    """The data of a config.
+
+    Raises:
+        ZooError: the config sets what data of another kind have; one sentence.
+    """
+    try:
+        return instantiate(cfg.data)
+    except InstantiationException as error:
+        if refused := _refused("data", cfg, error, ()):
+            raise refused from None
+        raise
+
+
+def model_for(cfg: DictConfig, datamodule: pl.LightningDataModule) -> pl.LightningModule:
+    """The model of a config; of data that take long to read, that they fit is checked first (:func:`check_fits`)."""
+    if hasattr(datamodule, "gives"):
+        check_fits(cfg, datamodule.gives)
+    return make_model(cfg, datamodule.spec)
+
+
+def check_fits(cfg: DictConfig, names: Collection[str]) -> None:
+    """Finds out whether a model takes what the data will say, without reading them: a model without numbers is made.
+
+    Args:
+        names: of the model's arguments that the data say.
+
+    Raises:
+        ZooError: the data are not of the kind that the model learns from; one sentence.
+    """
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        try:
+            instantiate(cfg.model, **dict.fromkeys(names, 64))
+        except InstantiationException as error:
+            if refused := _refused("model", cfg, error, names):
+                raise refused from None
+        except Exception:  # of the number that stands for what the data will say
+            return
 
 
 def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
@@ -63,18 +106,26 @@ def make_model(cfg: DictConfig, spec: Mapping[str, Any]) -> pl.LightningModule:
     try:
         return instantiate(cfg.model, **spec)
     except InstantiationException as error:
-        found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
-        if not found or not isinstance(error.__cause__, TypeError):
-            raise
-        names = re.findall(r"'(\w+)'", found[2])
-        model, data = (cfg[part].get("_target_") for part in ("model", "data"))
-        if set(names) & set(spec) or found[1].startswith("missing"):
-            why = f"({', '.join(names)}); experiment= picks two that fit"
-            raise ZooError(f"{model} does not learn from {data} {why}") from None
-        near = suggest(names[0], cfg.model.keys() - set(names))
-        raise UnknownName(
-            f"{model} has no argument {', '.join(names)}{near or '; experiment= picks settings that fit'}"
-        ) from None
+        if refused := _refused("model", cfg, error, spec):
+            raise refused from None
+        raise
+
+
+def _refused(part: str, cfg: DictConfig, error: InstantiationException, given: Collection[str]) -> ZooError | None:
+    """What to tell of a part of a config that does not take its arguments.
+
+    Args:
+        given: names of the arguments that another part says.
+    """
+    found = re.search(r"(unexpected keyword|missing \d+ required \S+) arguments?:? (.*)", str(error.__cause__))
+    if not found or not isinstance(error.__cause__, TypeError):
+        return None
+    names, target = re.findall(r"'(\w+)'", found[2]), cfg[part].get("_target_")
+    if part == "model" and (set(names) & set(given) or found[1].startswith("missing")):
+        why = f"does not learn from {cfg.data.get('_target_')} ({', '.join(names)}); experiment= picks two that fit"
+        return ZooError(f"{target} {why}")
+    near = suggest(names[0], cfg[part].keys() - set(names)) or "; experiment= picks settings that fit"
+    return UnknownName(f"{target} has no argument {', '.join(names)}{near}")
 
 
 def check_built(cfg: DictConfig, datamodule: pl.LightningDataModule, model: pl.LightningModule) -> None:

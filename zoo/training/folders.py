@@ -11,6 +11,7 @@ from zoo.training.agreeing import agreed
 
 DONE = "metrics.json"  # the file that marks a finished run
 SWEPT = "sweep.json"  # and a finished sweep
+FAILED = "failed.txt"  # in the folder of a job that failed: why
 RUN, SWEEP = ".hydra/overrides.yaml", ".hydra/sweep.yaml"  # what they were started with
 
 
@@ -63,6 +64,14 @@ def new_folder(row: str) -> str:
     return agreed("new", lambda: str(_new(Path(row), now())))
 
 
+def search_seed(storage: str | None, seed: int) -> int | None:
+    """The seed of a search, so that one that goes on draws the same trials; None where processes share a study.
+
+    With one seed all of them would draw the same settings.
+    """
+    return seed if storage is None else None
+
+
 def now() -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 
@@ -100,7 +109,7 @@ def _same(one: list[str], other: list[str]) -> bool:
 
 def register() -> None:
     """Makes the folders known to the configs, as ${run_folder:...} and so on."""
-    for resolver in (run_folder, sweep_folder, job_folder, new_folder):
+    for resolver in (run_folder, sweep_folder, job_folder, new_folder, search_seed):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=True)
 
 

@@ -152,7 +152,9 @@ def wandb_logger(save_dir: str, project: str, offline: bool | None = None, **set
         file.write(uuid.uuid4().hex[:8])
     quiet = wandb.Settings(init_timeout=60, silent=True, mode="offline" if offline else "online")
     settings = {"id": kept.read_text(), "resume": "allow", **settings}
-    return WandbLogger(save_dir=save_dir, project=project, offline=offline, settings=quiet, **settings)
+    logger = WandbLogger(save_dir=save_dir, project=project, offline=offline, settings=quiet, **settings)
+    logger._wandb_init.pop("anonymous", None)  # Lightning hands on a None that W&B warns of in every run
+    return logger
 
 
 def finish(logger: Logger | None) -> str | None:

@@ -54,8 +54,8 @@ def machine() -> str:
 def build(cfg: DictConfig, folder: Path) -> tuple[pl.LightningDataModule, ZooModule, pl.Trainer]:
     """Data, model and trainer of a composed config; what only the data knows goes to the model."""
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = instantiate(cfg.data)
-    model = checking.make_model(cfg, datamodule.spec)
+    datamodule = checking.make_data(cfg)
+    model = checking.model_for(cfg, datamodule)
     cfg.mode = cfg.mode or (model.mode if cfg.monitor in (None, model.monitor) else "min")
     cfg.monitor = cfg.monitor or model.monitor
     speed_up(model.network, cfg.compile)

@@ -11,9 +11,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from zoo.training.folders import DONE, SWEPT
-
-FAILED = "failed.txt"  # in the folder of a job: why
+from zoo.training.folders import DONE, FAILED, SWEPT
 
 
 class Sweep(Callback):

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from zoo.training.folders import DONE
+from zoo.training.folders import DONE, FAILED
 
 
 class Table(Callback):
@@ -47,7 +47,7 @@ def tell_unfinished() -> None:
 def table(folder: Path) -> str:
     """The runs of a sweep's folder, a line each: the metric that it is about, the job, and what it alone was given.
 
-    A job without metrics.json failed.
+    A job without metrics.json failed, if it left the reason, or was stopped.
     """
     finished: list[tuple[str, dict[str, Any]]] = []
     given: dict[str, list[str]] = {}
@@ -59,9 +59,10 @@ def table(folder: Path) -> str:
     name, low = _about(folder, finished)
     order = sorted(finished, key=lambda run: (run[1].get(name) is None, (1 if low else -1) * (run[1].get(name) or 0)))
     values = {job: "-" if metrics.get(name) is None else f"{metrics[name]:.4f}" for job, metrics in order}
-    values |= {job: "failed" for job in given if job not in values}
+    unfinished = (job for job in given if job not in values)
+    values |= {job: "failed" if (folder / job / FAILED).exists() else "stopped" for job in unfinished}
     common = set.intersection(*map(set, given.values())) if len(given) > 1 else set()
-    said = f"{len(finished)} runs, the best by {name} first" if finished else "no run ended well"
+    said = f"{len(finished)} runs, the best by {name} first" if finished else "no run is at its end"
     lines = [
         f"  {value:>10}  {job:>4}  {' '.join(each for each in given[job] if each not in common)}"
         for job, value in values.items()

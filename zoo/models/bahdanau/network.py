@@ -92,7 +92,7 @@ class RNNsearch(nn.Module):
         self.backwards = GatedUnit(embedding, hidden) if attention else None
         dim = 2 * hidden if attention else hidden
         self.start_layer = nn.Linear(hidden, hidden)  # W_s
-        self.attend = Attend(hidden, dim, reverse=reverse, **{"hidden": hidden, **attention}) if attention else None
+        self.attend = Attend(hidden, dim, reverse=reverse, **attention) if attention else None
         self.unit = GatedUnit(embedding, hidden, context=dim)
         self.readout = nn.Linear(hidden + embedding + dim, 2 * maxout)  # U_o, V_o, C_o
         self.out = nn.Linear(maxout, target_vocabulary)  # W_o

@@ -3,11 +3,11 @@
 from importlib import import_module
 
 from zoo.models.former.network import Former
-from zoo.models.former.pipeline import Classify, Texts, Write
+from zoo.models.former.pipeline import Classify, Reading, Write
 
-NETWORK, PIPELINE = Former, Texts
+NETWORK, PIPELINE = Former, Reading
 
-__all__ = ["NETWORK", "PIPELINE", "Classify", "Former", "LitClassifier", "LitGenerator", "Texts", "Write"]
+__all__ = ["NETWORK", "PIPELINE", "Classify", "Former", "LitClassifier", "LitGenerator", "Reading", "Write"]
 
 
 def __getattr__(name: str):

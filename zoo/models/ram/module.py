@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import OFTEN, check_choice, check_flag, check_least, check_whole
+from zoo.errors import OFTEN, ZooError, check_choice, check_flag, check_least, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.ram.network import RAM, Rollout
 from zoo.models.ram.offsets import draw_offsets
+from zoo.nn.estimators import Estimator, effective_sample_size, importance_weights
 from zoo.nn.hard import baseline_loss, gaussian_log_prob, reinforce_loss, sample_categorical
 from zoo.nn.random import uniform
 from zoo.training.metrics import ErrorRate
@@ -29,6 +30,8 @@ class LitRAM(ZooModule):
             the right class, which is what r_T of a sampled class is on average, so the estimator has the same mean as
             with sampling and less variance.
         policy_weight: of the REINFORCE term (not in the paper; with a detached policy and Adam it has no effect).
+        estimator: the arguments of :class:`zoo.nn.estimators.Estimator`, whose samples and loss then take the place of
+            `episodes`, `hybrid` and `reward` (not in the paper); None for the paper's objective.
         test_starts: random starts that the averaged test errors average over.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.ram.RAM`.
@@ -42,6 +45,7 @@ class LitRAM(ZooModule):
         hybrid: bool = True,
         reward: str = "correct",
         policy_weight: float = 1.0,
+        estimator: dict | None = None,
         test_starts: int = 10,
         optimizer: dict | None = None,
         schedule: dict | None = None,
@@ -55,9 +59,21 @@ class LitRAM(ZooModule):
         self.save_hyperparameters()
         self.episodes, self.hybrid, self.reward, self.policy_weight = episodes, hybrid, reward, policy_weight
         self.test_starts = test_starts
+        self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
         self.errors = nn.ModuleDict(
             {name: ErrorRate() for name in ("val_error", *(f"test_{name}" for name in self.test_errors))}
         )
+
+    def _made(self, estimator: Estimator) -> Estimator:
+        """The estimator, if RAM has what it needs."""
+        if estimator.infers:
+            raise ZooError("estimator.kind is wake_q, and RAM has no inference network; expected var, wake_p or vimco")
+        if (estimator.temperature, estimator.entropy, estimator.coverage) != (1, 0, 0):
+            raise ZooError(
+                "estimator.temperature, entropy and coverage are of the wake-sleep room; RAM has none of them"
+            )
+        self.network.expect.requires_grad_(False)  # under DDP what learns must have a gradient
+        return estimator
 
     @property
     def test_errors(self) -> tuple[str, ...]:
@@ -66,11 +82,14 @@ class LitRAM(ZooModule):
         return "error", several, "error_sampled", f"{several}_sampled"
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        label = repeat(batch["label"], self.episodes)
+        episodes = self.estimator.samples if self.estimator else self.episodes
+        label = repeat(batch["label"], episodes)
         offsets = torch.cat(
-            [draw_offsets(self.network, batch["key"], explore=True, stream=m) for m in range(self.episodes)], 1
+            [draw_offsets(self.network, batch["key"], explore=True, stream=m) for m in range(episodes)], 1
         ).view(len(label), self.network.num_glimpses, 2)
-        rollout = self.network(repeat(batch["image"], self.episodes), offsets)
+        rollout = self.network(repeat(batch["image"], episodes), offsets)
+        if self.estimator:
+            return self.estimated_loss(rollout, label)
         terms = self.hybrid_loss(rollout, label) if self.hybrid else self.reinforce_loss(rollout, label, batch["key"])
         return {"loss": sum(terms.values()), **terms}
 
@@ -108,6 +127,18 @@ class LitRAM(ZooModule):
             policy = reinforce_loss(self.log_policy(rollout), reward, rollout.baselines[:, :-1])
             terms["policy"] = self.policy_weight * policy
         return terms
+
+    def estimated_loss(self, rollout: Rollout, label: Tensor) -> dict[str, Tensor]:
+        """The estimator's terms and their sum, and without gradient the effective sample size `ess`."""
+        samples = self.estimator.samples
+        log_y = -F.cross_entropy(rollout.logits, label, reduction="none").view(-1, samples)
+        log_p = torch.zeros_like(log_y)
+        if self.network.policy == "learned":
+            log_p = self.log_policy(rollout).sum(1).view(-1, samples)
+            log_p = self.policy_weight * log_p + (1 - self.policy_weight) * log_p.detach()  # a part of the gradient
+        terms = self.estimator.losses(log_y, log_p, log_p)
+        ess = effective_sample_size(importance_weights(log_y, log_p, log_p)).mean()
+        return {"loss": sum(terms.values()), **terms, "ess": ess}
 
     def probabilities(self, batch: dict[str, Tensor], explore: bool, starts: int) -> Tensor:
         """Class probabilities from each of several random starts: (starts, batch, classes)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo.errors import WIDEST, ZooError, check_choice, check_flag, check_number, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.glimpse import integral_image, patch, pooled, retina, windows
+from zoo.nn.glimpse_network import GlimpseNetwork, ReLUCore
 from zoo.nn.kernels import at_least_float32
 
 
@@ -19,43 +20,6 @@ class Rollout(NamedTuple):
     samples: Tensor  # (batch, T, 2): the locations before they were clamped to the image
     means: Tensor  # (batch, T, 2): the policy's mu_t; the first is zero, since the first glimpse is random
     baselines: Tensor  # (batch, T): b_t, the return that state t expects
-
-
-class GlimpseNetwork(nn.Module):
-    """f_g: what is seen and where it is seen, joined into g_t (section 3.1 and figure 1)."""
-
-    def __init__(self, inputs: int, what: int = 128, where: int = 128, out: int = 256):
-        super().__init__()
-        self.what = nn.Linear(inputs, what)  # W_1
-        self.where = nn.Linear(2, where)  # W_2
-        self.join_what = nn.Linear(what, out)  # W_3
-        self.join_where = nn.Linear(where, out)  # W_4
-
-    def forward(self, rho: Tensor, location: Tensor) -> Tensor:
-        """rho: (batch, inputs); location: (batch, 2). Returns g_t: (batch, out)."""
-        dtype = self.what.weight.dtype
-        h_g = self.what(rho.to(dtype)).relu()
-        h_l = self.where(location.to(dtype)).relu()
-        return (self.join_what(h_g) + self.join_where(h_l)).relu()
-
-
-class ReLUCore(nn.Module):
-    """f_h for classification: h_t = ReLU(W_h h_{t-1} + W_g g_t + b).
-
-    The paper does not say how W_h starts. It starts at the identity here (Le, Jaitly, Hinton 2015), so that at first
-    h_T keeps what the early glimpses saw.
-    """
-
-    def __init__(self, inputs: int, hidden: int):
-        super().__init__()
-        self.state_sizes = (hidden,)
-        self.recurrent = nn.Linear(hidden, hidden)
-        nn.init.eye_(self.recurrent.weight)
-        self.input = nn.Linear(inputs, hidden)
-
-    def forward(self, g: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (h,) = state
-        return ((self.recurrent(h) + self.input(g)).relu(),)
 
 
 class LSTMCore(nn.Module):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import ZooError, check_whole
+from zoo.errors import ZooError, check_share, check_whole
 from zoo.models.spatial_transformer.network import Answer, Warp, answer
 from zoo.nn.grid import Attention, sample
 
@@ -83,6 +83,7 @@ class BirdNetwork(nn.Module):
     ):
         super().__init__()
         check_whole(1, size=size, crop=crop, num_classes=num_classes)
+        check_share(dropout=dropout)
         if crops and crops not in STARTS:
             raise ZooError(f"crops is {crops}; expected 0, {', '.join(map(str, STARTS))}")
         if channels != 3:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError, check_whole
+from zoo.errors import ZooError, check_share, check_whole
 from zoo.models.spatial_transformer.network import Answer, SpatialTransformer
 from zoo.nn.grid import sample
 
@@ -59,6 +59,8 @@ class HouseNumberNetwork(nn.Module):
     ):
         super().__init__()
         check_whole(1, size=size, hidden=hidden, fully_connected=fully_connected, digits=digits, channels=channels)
+        check_whole(2, num_classes=num_classes)
+        check_share(dropout=dropout)
         if transformers not in STRENGTHS:
             raise ZooError(f"transformers is {transformers!r}; expected one of {', '.join(STRENGTHS)}")
         if size % 16 or len(filters) != len(FILTERS):

@@ -25,6 +25,7 @@ class TranslateByHeads(Translate):
         alpha: float = 0.6,
         coverage: float = 0.0,
         copy_unknown: bool = True,
+        split: bool = True,
         attention: str = "cross",
     ) -> list[Translated]:
         """As in :class:`zoo.text.translation.Translate`, with the search of the paper.
@@ -37,7 +38,7 @@ class TranslateByHeads(Translate):
             known = ", ".join(Looked._fields)
             raise UnknownName(f"attention is {attention!r}, not one of {known}{suggest(attention, Looked._fields)}")
         search = {"n_best": n_best, "normalise": normalise, "alpha": alpha, "coverage": coverage}
-        return self.translate(batch, beam, search, copy_unknown, partial(self.record, attention=attention))
+        return self.translate(batch, beam, search, copy_unknown, split, partial(self.record, attention=attention))
 
     def longest(self, lengths: Tensor) -> Tensor:
         return self.network.at_most(lengths + 50)

@@ -1,0 +1,56 @@
+"""How far the attention of a classifier explains it: python scripts/explain.py name=explained.<row> [key=value ...]
+
+count=500 texts of the test split, seed by their order; steps=500 of the search for adversarial attention; and any key
+of the row, such as data.root. One line of JSON: Kendall's tau between attention and other accounts of each word, what
+random orders of the weights and adversarial weights change, and how many weights are removed before the answer changes.
+"""
+
+import json
+import sys
+
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+
+from zoo.errors import ZooError, check_whole, in_one_sentence
+from zoo.models.explained.measures import of_batch, summary
+from zoo.registry import create_model, released
+from zoo.training.folders import register
+
+TOGETHER = 50  # texts at once
+
+
+def measure(name: str, count: int, steps: int, overrides: list[str]) -> dict[str, float]:
+    """The table of released weights."""
+    check_whole(1, count=count, steps=steps)
+    if not name.startswith("explained."):
+        raise ZooError(f"name is {name!r}; expected explained.<row>, whose attention is over the words of a text")
+    folder = released(name)
+    rows = [f"experiment={name.replace('.', '/')}", f"data.tokenizer='{folder}'", f"data.eval_batch_size={TOGETHER}"]
+    with initialize_config_module("conf", version_base="1.3"):
+        cfg = compose("train", overrides=[*rows, f"data.limit={count}", *overrides])
+    data = instantiate(cfg.data)
+    data.setup("test")
+    network = create_model(name, pretrained=True)
+    return summary(of_batch(network, batch["text"], steps) for batch in data.test_dataloader())
+
+
+def main() -> None:
+    if {"-h", "--help"} & set(sys.argv) or not any(arg.startswith("name=") for arg in sys.argv):
+        print(__doc__)
+        return
+    register()
+    given = {"count": "500", "steps": "500"}
+    own = [arg for arg in sys.argv[1:] if arg.split("=")[0] in ("name", "count", "steps")]
+    given |= dict(arg.split("=", 1) for arg in own)
+    try:
+        with in_one_sentence():
+            numbers = {key: int(given[key]) if given[key].isdecimal() else given[key] for key in ("count", "steps")}
+            found = measure(given["name"], **numbers, overrides=[arg for arg in sys.argv[1:] if arg not in own])
+    except HydraException as error:
+        sys.exit(str(error).splitlines()[0])
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

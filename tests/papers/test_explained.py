@@ -1,0 +1,180 @@
+"""The classifier of Jain and Wallace against torch's own layers and NumPy, and what is read off it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from tests.conftest import dropped
+from zoo.errors import ZooError
+from zoo.looking import explain
+from zoo.models.explained.measures import of_batch, summary
+from zoo.models.explained.module import LitExplained
+from zoo.models.explained.network import ENCODERS, SCORES, WIDTHS, AttentionClassifier
+from zoo.models.explained.readings import Readings
+
+QUICK = {"explained": {"embedding": 8, "hidden": 4}}  # see tests/small.py
+OPTIONS = {"explained": {"epsilon": {"adversarial": 1.0}}}  # see tests/test_options.py
+TEXT = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 3, 0, 0], [5, 0, 0, 0, 0]])
+MASK = TEXT != 0
+every_kind = pytest.mark.parametrize("encoder", ENCODERS)
+
+
+def make(encoder="bilstm", score="additive", **more) -> AttentionClassifier:
+    torch.manual_seed(0)
+    return AttentionClassifier(10, 3, encoder, score, embedding=6, hidden=4, **more).double().eval()
+
+
+def encoded(network, row):
+    """h of one text without padding, by other means."""
+    x = network.words.weight[row].detach()
+    kind = network.encoder
+    if hasattr(kind, "forwards"):
+        both = nn.LSTM(6, 4, bidirectional=True, batch_first=True).double()
+        for name, p in kind.forwards.state_dict().items():
+            both.get_parameter(name).data = p
+        for name, p in kind.backwards.state_dict().items():
+            both.get_parameter(f"{name}_reverse").data = p
+        packed = pack_padded_sequence(x[None], [len(row)], batch_first=True)
+        return pad_packed_sequence(both(packed)[0], batch_first=True)[0][0].detach().numpy()
+    x = x.numpy()
+    if hasattr(kind, "project"):
+        W, b = (p.detach().numpy() for p in (kind.project.weight, kind.project.bias))
+        return np.maximum(x @ W.T + b, 0)
+    columns = []
+    for width, filters in zip(WIDTHS, kind.filters, strict=True):
+        W, b = filters.weight.detach().numpy(), filters.bias.detach().numpy()
+        padded = np.pad(x, ((width // 2, width // 2), (0, 0)))
+        columns.append([b + sum(W[:, :, k] @ padded[t + k] for k in range(width)) for t in range(len(row))])
+    return np.maximum(np.concatenate(columns, 1), 0)
+
+
+@every_kind
+@pytest.mark.parametrize("score", SCORES)
+def test_every_encoder_and_score_is_the_papers(encoder, score):
+    network = make(encoder, score)
+    logits, alpha, _ = network.look(network.words(TEXT), MASK)
+    theta, b = (p.detach().numpy() for p in (network.theta.weight, network.theta.bias))
+    for i, mask in enumerate(MASK):
+        h = encoded(network, TEXT[i][mask].tolist())
+        if score == "dot":
+            energy = h @ network.energy.weight[0].detach().numpy() / np.sqrt(h.shape[1])
+        else:
+            W, c, v = (p.detach().numpy() for p in network.energy.parameters())
+            energy = np.tanh(h @ W.T + c) @ v[0]
+        weights = np.exp(energy - energy.max())
+        weights /= weights.sum()
+        np.testing.assert_allclose(alpha[i, : len(h)].detach().numpy(), weights, atol=1e-9)
+        np.testing.assert_allclose(logits[i].detach().numpy(), theta @ (weights @ h) + b, atol=1e-9)
+    assert (alpha[~MASK] == 0).all()
+
+
+@every_kind
+def test_padding_changes_nothing(encoder):
+    network = make(encoder)
+    longer = torch.cat([TEXT, torch.zeros(3, 4, dtype=torch.int64)], 1)
+    torch.testing.assert_close(network(longer, longer != 0), network(TEXT, MASK))
+
+
+@every_kind
+def test_a_batch_is_learned_and_every_parameter_takes_part(encoder):
+    torch.manual_seed(0)
+    model = LitExplained(vocabulary=10, num_classes=3, encoder=encoder, embedding=6, hidden=4)
+    batch = {"text": TEXT, "label": torch.tensor([0, 1, 2]), "sentences": torch.tensor(3.0)}
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    model.loss(batch)["loss"].backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = model.loss(batch)["loss"]
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+
+
+def test_dropout_is_where_the_docstring_says():
+    assert dropped(make(dropout=0.5), TEXT, MASK) == {(3, 5, 6): 1, (3, 8): 1}
+
+
+def test_the_perturbation_of_attention_raises_the_loss_most():
+    """Of a thousand random steps of that length none raises the loss of a text more, to the first order."""
+    torch.manual_seed(0)
+    network = make()
+    lit = LitExplained(vocabulary=10, num_classes=3, embedding=6, hidden=4, adversarial=1.0, epsilon=1e-4)
+    lit.network = network
+    with torch.no_grad():
+        h = network.encoder(network.words(TEXT), MASK)
+    label = torch.tensor([0, 1, 2])
+
+    def losses(scores):
+        alpha = scores.masked_fill(~MASK, -1e9).softmax(-1)
+        return nn.functional.cross_entropy(network.answer(h, alpha), label, reduction="none")
+
+    scores = network.scores(h).detach().requires_grad_()
+    r = lit.worst(losses(scores).sum(), scores)
+    torch.testing.assert_close(r.norm(dim=1)[:2], torch.full((2,), 1e-4, dtype=torch.float64))
+    assert (r[~MASK] == 0).all() and not r.requires_grad
+    with torch.no_grad():
+        best, plain = losses(scores + r), losses(scores)
+        for _ in range(1000):
+            other = nn.functional.normalize(torch.randn_like(scores) * MASK, dim=1) * 1e-4
+            assert (losses(scores + other) <= best + 1e-10).all()
+        assert (best[:2] > plain[:2]).all()
+
+
+def test_adversarial_training_adds_the_loss_of_the_perturbed_attention():
+    torch.manual_seed(0)
+    arguments = {"vocabulary": 10, "num_classes": 3, "embedding": 6, "hidden": 4}
+    plain, attacked = LitExplained(**arguments), LitExplained(**arguments, adversarial=2.0, epsilon=5.0)
+    attacked.network = plain.network
+    batch = {"text": TEXT, "label": torch.tensor([0, 1, 2]), "sentences": torch.tensor(3.0)}
+    terms, expected = attacked.loss(batch), plain.loss(batch)["loss"]
+    torch.testing.assert_close(terms["plain"], expected)
+    assert terms["attacked"] > terms["plain"]
+    torch.testing.assert_close(terms["loss"], expected + 2 * terms["attacked"])
+
+
+@every_kind
+def test_readings_are_those_of_the_network(encoder):
+    network = make(encoder)
+    readings = Readings(network, TEXT)
+    torch.testing.assert_close(readings.read(MASK), readings.probabilities)
+    torch.testing.assert_close(readings.answer(readings.alpha), readings.probabilities)
+    torch.testing.assert_close(readings.score(readings.x), readings.probabilities.amax(1))
+    keep = MASK.clone()
+    keep[0, 1] = keep[1, 0] = False
+    expected = [network(torch.tensor([row]), torch.ones(1, len(row)).bool()) for row in ([3, 5, 6, 7], [9, 3], [5])]
+    torch.testing.assert_close(readings.read(keep), torch.cat(expected).softmax(-1))
+    keep[2] = False  # nothing is left, so the first word stays
+    torch.testing.assert_close(readings.read(keep)[2], readings.probabilities[2])
+
+
+def test_attention_is_held_constant_or_moves():
+    network = make("average")
+    fixed, moving = Readings(network, TEXT), Readings(network, TEXT, fixed=False)
+    assert not torch.allclose(explain.gradient(fixed.score, fixed.x), explain.gradient(moving.score, moving.x))
+    # with attention held constant the gradient at a word is its weight times that of its own projection
+    doubled = Readings(network, TEXT)
+    doubled.alpha = fixed.alpha * torch.tensor([1.0, 1, 2])[:, None]
+    assert explain.gradient(doubled.score, doubled.x)[1, 0].norm() > 0
+
+
+@every_kind
+def test_the_table_of_a_batch(encoder):
+    network = make(encoder).float()
+    found = summary([of_batch(network, TEXT, steps=3), of_batch(network, TEXT, steps=3)])
+    assert found["texts"] == 4, "texts of one word are left out"
+    assert all(-1 <= value <= 1 for name, value in found.items() if name.startswith("tau") and name[-3:] != "std")
+    assert 0 <= found["adversaries_found"] <= 1 and 0 < found["removed_by_random"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"encoder": "lstm"}, "encoder"), ({"score": "concat"}, "score"), ({"hidden": 0}, "hidden")],
+)
+def test_what_cannot_be_meant_is_one_sentence(arguments, message):
+    with pytest.raises(ZooError, match=message):
+        AttentionClassifier(10, 3, **arguments)
+    with pytest.raises(ZooError, match="even"):
+        AttentionClassifier(10, 3, encoder="cnn", hidden=3)

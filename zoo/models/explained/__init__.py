@@ -1,0 +1,17 @@
+"""Attention is not Explanation, and what was said against it."""
+
+from importlib import import_module
+
+from zoo.models.explained.network import AttentionClassifier
+from zoo.models.explained.pipeline import Explain
+
+NETWORK, PIPELINE = AttentionClassifier, Explain
+
+__all__ = ["NETWORK", "PIPELINE", "AttentionClassifier", "Explain", "LitExplained"]
+
+
+def __getattr__(name: str):
+    """What trains is imported when it is asked for: who loads a network needs neither Lightning nor Hydra."""
+    if name != "LitExplained":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("zoo.models.explained.module").LitExplained

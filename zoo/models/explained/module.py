@@ -1,0 +1,82 @@
+"""Training a classifier whose attention is looked at, plainly or with adversarial attention."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import check_least
+from zoo.looking.attention import Attention
+from zoo.models.explained.network import AttentionClassifier
+from zoo.nn.scope import masked_softmax
+from zoo.text.search import PAD
+from zoo.training.metrics import ErrorRate
+from zoo.training.module import ZooModule
+
+
+class LitExplained(ZooModule):
+    """Trains by cross-entropy; measures wrong answers in percent.
+
+    Args:
+        adversarial: lambda of Attention AT (Kitada and Iyatomi 2020): the loss of attention that was perturbed counts
+            so much beside the plain one. 0 is none.
+        epsilon: norm of that perturbation, of the scores before the softmax.
+        optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
+        network: the arguments of :class:`zoo.models.explained.AttentionClassifier`.
+    """
+
+    monitor = "val/error"
+
+    def __init__(
+        self,
+        adversarial: float = 0.0,
+        epsilon: float = 1.0,
+        optimizer: dict | None = None,
+        schedule: dict | None = None,
+        **network: Any,
+    ):
+        check_least(0, adversarial=adversarial, epsilon=epsilon)
+        super().__init__(AttentionClassifier(**network), optimizer, schedule)
+        self.save_hyperparameters()
+        self.adversarial, self.epsilon = adversarial, epsilon
+        self.errors = nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
+
+    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """L(scores) + lambda L(scores + r)."""
+        text, mask = batch["text"], batch["text"] != PAD
+        network, weight = self.network, self.weight(batch)
+        h = network.encoder(network.dropout(network.words(text)), mask)
+        scores = network.scores(h)
+
+        def cross_entropy(scores: Tensor) -> Tensor:
+            logits = network.answer(h, masked_softmax(scores, mask))
+            return F.cross_entropy(logits, batch["label"], reduction="sum") / weight
+
+        plain = cross_entropy(scores)
+        if not self.adversarial:
+            return {"loss": plain}
+        attacked = cross_entropy(scores + self.worst(plain, scores))
+        return {"loss": plain + self.adversarial * attacked, "plain": plain, "attacked": attacked}
+
+    def worst(self, loss: Tensor, scores: Tensor) -> Tensor:
+        """r = epsilon g / |g| with g = dL / dscores, a constant: the step that raises the loss of each text most."""
+        if not torch.is_grad_enabled():
+            return torch.zeros_like(scores)
+        (g,) = torch.autograd.grad(loss, scores, retain_graph=True)
+        return self.epsilon * F.normalize(g, dim=-1).detach()
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        return batch["sentences"]
+
+    def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
+        error = self.errors[f"{stage}_"]
+        error.update(self.network(batch["text"], batch["text"] != PAD).argmax(-1), batch["label"])
+        return {"error": error}
+
+    def record(self, batch: dict[str, Tensor]) -> Attention:
+        """The weight of each word in the answer."""
+        text, data = batch["text"], self.trainer.datamodule
+        logits, alpha, _ = self.network.look(self.network.words(text), text != PAD)
+        outputs = [[data.classes[i]] for i in logits.argmax(-1).tolist()]
+        return Attention(weights=alpha[:, None, None], inputs=data.pieces(text), outputs=outputs)
