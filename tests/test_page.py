@@ -252,6 +252,24 @@ def test_a_painting_is_not_kept_twice():
     assert "image" not in packed(record)[0] and "image" in packed(replace(record, images=1 - frames[:, -1]))[0]
 
 
+class Held(Result):
+    """An answer with another account of which inputs counted."""
+
+    @property
+    def accounts(self):
+        return {"gradient": replace(self.attention, weights=self.attention.weights[:, :1].flip(3))}
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_other_accounts_stand_beside_the_attention(heads):
+    record = alignment(heads=heads)[1]
+    (one,) = record_of(Held(record).page())["samples"]
+    expected = torch.stack((record.weights[0].mean(0), record.weights[0, 0].flip(1)))
+    assert one["heads"] == ["attention", "gradient"] and one["weights"]["layers"] == 1
+    np.testing.assert_allclose(decoded(one["weights"]), expected, atol=2e-3)
+    assert "heads" not in record_of(Result(record).page())["samples"][0]
+
+
 def test_heights_are_of_screens():
     assert 300 < height_of(alignment()) < 700 < height_of(path()) <= 1000
     assert height_of(Attention(weights=torch.rand(1, 1, 400, 400))) == 1000

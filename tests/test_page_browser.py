@@ -11,7 +11,7 @@ from PIL import Image
 
 import zoo
 from tests.browsing import browser, opened, visitor  # noqa: F401
-from tests.test_page import HOSTILE, grid
+from tests.test_page import HOSTILE, Held, grid
 from tests.test_plots import path
 from zoo.looking.attention import Attention
 from zoo.looking.page import page, save
@@ -102,6 +102,16 @@ def test_layers_and_heads_are_chosen(browser, file):  # noqa: F811
         assert look.locator(".heads [aria-pressed=true]").inner_text() == "layer 2, head 2"
         group(look, "what it says").nth(1).hover()
         assert numbers(group(look, "what it reads")) == pytest.approx(record.weights[0, 4, 1].tolist(), abs=0.008)
+
+
+def test_other_accounts_are_chosen_beside_the_attention(browser, file):  # noqa: F811
+    record = words(1, 1, 4, 1)
+    with opened(browser, file(Held(record))) as look:
+        read, heads = group(look, "what it reads"), look.locator(".heads").get_by_role("button")
+        assert heads.all_inner_texts() == ["attention", "gradient"]
+        assert numbers(read) == pytest.approx(record.weights[0, 0, 0].tolist(), abs=0.008)
+        heads.nth(1).click()
+        assert numbers(read) == pytest.approx(record.weights[0, 0, 0].flip(0).tolist(), abs=0.008)
 
 
 def test_the_keys_move_through_words_and_keep_one(browser, file):  # noqa: F811

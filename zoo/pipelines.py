@@ -4,7 +4,7 @@ import inspect
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -93,15 +93,24 @@ class Result:
         """Of inputs that are places, (north, east) of each and then of the answer, for a map."""
         return []
 
+    @property
+    def accounts(self) -> dict[str, Attention]:
+        """What else says which inputs counted, by its name: of the attention's inputs and outputs, one head each."""
+        return {}
+
     def page(self, name: str | None = None) -> str:
         """A self-contained HTML page of the answer and where the model looked; see :mod:`zoo.looking.page`.
 
         Args:
             name: of the model, to stand on the page.
         """
-        title, plain = self.title, self.plain()
+        title, plain, shown, heads = self.title, self.plain(), self.attention, ()
+        if accounts := self.accounts:
+            own = shown.weights.mean(1, keepdim=True)
+            weights = torch.cat([own, *(each.weights.to(own) for each in accounts.values())], 1)
+            shown, heads = replace(shown, weights=weights, layers=1), ("attention", *accounts)
         bars = self.top() if plain.get("probabilities") else {}
-        return page(self.attention, title, name, _facts(plain, title), bars, self.places)
+        return page(shown, title, name, _facts(plain, title), bars, self.places, heads)
 
     def save(self, path: str | Path, name: str | None = None) -> None:
         """Writes that page into a file; its folder must be there."""

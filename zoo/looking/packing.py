@@ -17,11 +17,14 @@ from zoo.looking.names import VISIBLE
 LINES = 64  # rows and columns of a lattice that a page keeps
 
 
-def packed(attention: Attention, places: Sequence[tuple[float, float]] = ()) -> list[dict[str, Any]]:
+def packed(
+    attention: Attention, places: Sequence[tuple[float, float]] = (), heads: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Each sample of a record as what the scripts of `zoo/looking/web` read.
 
     Args:
         places: (north, east) of each input of the first sample and then of its output, where inputs are places.
+        heads: their names, where they are not the heads of one attention, whose mean would say something.
 
     Raises:
         ValueError: boxes or a grid without pictures, or a picture of other than 1 or 3 channels.
@@ -29,6 +32,8 @@ def packed(attention: Attention, places: Sequence[tuple[float, float]] = ()) -> 
     if attention.images is None and attention.frames is None and (attention.boxes is not None or attention.grid):
         raise ValueError("boxes and grids are shown over images, and this record has none")
     samples = [_sample(attention[i]) for i in range(len(attention))]
+    for sample in samples if heads else []:
+        sample["heads"] = list(heads)
     if places:
         samples[0]["places"] = [list(map(float, place)) for place in places]
     return samples

@@ -29,6 +29,7 @@ def page(
     facts: Mapping[str, str] | None = None,
     bars: Mapping[str, float] | None = None,
     places: Sequence[tuple[float, float]] = (),
+    heads: Sequence[str] = (),
 ) -> str:
     """The page of a record: HTML, complete in itself.
 
@@ -37,7 +38,7 @@ def page(
         name: of the model.
         facts: what else is said, by what it is.
         bars: probabilities by class, the best first.
-        places: see :func:`zoo.looking.packing.packed`.
+        places, heads: see :func:`zoo.looking.packing.packed`.
 
     Raises:
         ValueError: a picture that cannot be shown.
@@ -47,7 +48,7 @@ def page(
         "name": name,
         "facts": [[key, value] for key, value in (facts or {}).items()],
         "bars": [[key, round(float(value), 4)] for key, value in (bars or {}).items()],
-        "samples": packed(attention, places),
+        "samples": packed(attention, places, heads),
     }
     web = files("zoo.looking") / "web"
     parts = "\n".join((web / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)

@@ -17,10 +17,6 @@ LONGEST = 100_000  # letters of a text
 MOST = 64  # of a number
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 TEXTS = ("text", "line", "line?")  # kinds that are typed into a box
-SAMPLES = {  # to begin with, of pipelines that have none, by their task
-    "fill-mask": ["this package contains the ___ files of the library"],
-    "summarization": ["This package contains the documentation of a library that reads and writes pictures."],
-}
 KINDS = (*TEXTS, "digit", "picture", "visits", "number")
 
 
@@ -33,7 +29,7 @@ def asked(pipe: Pipeline | type[Pipeline]) -> dict[str, str]:
 
 def first_sample(pipe: Pipeline) -> dict[str, Any]:
     """What the fields begin with, as a browser holds it; nothing of a field that begins empty."""
-    samples, fields = list(pipe.samples) or SAMPLES.get(pipe.task, []), asked(pipe)
+    samples, fields = list(pipe.samples), asked(pipe)
     if not samples:
         return {}
     given = samples[0] if len(fields) > 1 else {next(iter(fields)): samples[0]}

@@ -25,7 +25,7 @@ function heatView(place, sample, image) {
   const plain = canvasOf(...size, "the picture as it is");
   const said = make("p", {className: "said", role: "status"});
   const words = wordRow(sample.axes[1], sample.outputs, (index) => play.go(index));
-  let head = weights.heads > 1 ? counted(weights.heads) : 0, chosen = 0;
+  let head = weights.heads > 1 && !sample.heads ? counted(weights.heads) : 0, chosen = 0;
 
   const best = (output) => heaviest(weights, head, output, 1)[0];
   const where = (cell) => [Math.floor(cell / columns) + 1, cell % columns + 1];
@@ -74,7 +74,7 @@ function heatView(place, sample, image) {
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerleave", () => draw(chosen));
   cover(plain, image.image);
-  if (weights.heads > 1) place.append(make("h2", {}, "Heads"), headButtons(weights, choose));
+  if (weights.heads > 1) place.append(make("h2", {}, "Heads"), headButtons(weights, sample.heads, choose));
   place.append(make("h2", {}, sample.axes[1]), words.group, play.box);
   place.append(make("div", {className: "stage"}, canvas, plain), said, numbers.details);
   repainted.push(() => draw(chosen));

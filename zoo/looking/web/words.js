@@ -32,7 +32,8 @@ function wordRow(label, side, choose) {
 const brightness = (weights, head, most) => (output, input) => Math.sqrt(weights.value(head, output, input) / most);
 
 // Buttons for the heads, a row for each layer, before them their mean; `choose` is told a head or the list of all.
-function headButtons(weights, choose) {
+// Heads with names of their own are accounts of different kinds, which have no mean.
+function headButtons(weights, names, choose) {
   const columns = weights.heads / weights.layers, all = counted(weights.heads), buttons = [];
   const box = make("div", {className: "heads", role: "group", "aria-label": "heads"});
   box.style.gridTemplateColumns = `repeat(${columns + 1}, max-content)`;
@@ -51,6 +52,10 @@ function headButtons(weights, choose) {
     buttons.push(button);
     box.append(button);
   };
+  if (names) {
+    names.forEach((name, head) => add(head, name, head + 1));
+    return box;
+  }
   add(all, "mean of all", 1);
   all.forEach((head) => {
     const layer = Math.floor(head / columns), within = head % columns;
@@ -84,7 +89,7 @@ function matrix(weights, choose) {
 
 function wordView(place, sample) {
   const weights = readWeights(sample.weights), {inputs, outputs, axes} = sample;
-  const all = weights.heads > 1 ? counted(weights.heads) : 0;
+  const all = weights.heads > 1 && !sample.heads ? counted(weights.heads) : 0;
   const state = {head: all, side: "out", index: 0, stays: false};
   const said = make("p", {className: "said", role: "status"});
   const choose = (side) => (index, stays) => {
@@ -116,7 +121,7 @@ function wordView(place, sample) {
     update();
     numbers.fill();
   };
-  if (weights.heads > 1) place.append(make("h2", {}, "Heads"), headButtons(weights, chooseHead));
+  if (weights.heads > 1) place.append(make("h2", {}, sample.heads ? "Accounts" : "Heads"), headButtons(weights, sample.heads, chooseHead));
   place.append(make("h2", {}, axes[1]), rows.out.group, make("h2", {}, axes[0]), rows.in.group, said);
   if (weights.outputs > 1) place.append(make("figure", {}, small.box));
   place.append(numbers.details);

@@ -23,6 +23,11 @@ class Explained(Classified):
     gradient: list[float]
     leave_one_out: list[float]
 
+    @property
+    def accounts(self) -> dict[str, Attention]:
+        """The other two, to stand on the page beside the attention."""
+        return {name.replace("_", " "): self.account(name) for name in ("gradient", "leave_one_out")}
+
     def account(self, name: str) -> Attention:
         """A record of "gradient" or "leave_one_out" in the place of the attention, scaled to sum to one."""
         values = torch.tensor(getattr(self, name)).abs()
