@@ -25,6 +25,7 @@ from datamodules.next_words import NextWords
 from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
+from tests.bad_inputs.visitors import visitors
 from zoo import release
 from zoo.commands import arguments, exporting, listing, predicting
 from zoo.models.bahdanau import RNNsearch
@@ -48,7 +49,7 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
     kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
-    of_rooms = (headlines, questions, described)
+    of_rooms = (headlines, questions, described, visitors)
     for kind in (*kinds, *of_rooms):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
