@@ -420,7 +420,10 @@ def test_tuning_writes_lists_and_moves_the_weights_alone(data):
         assert model.loss(batch)["loss"].item() == 0
     features, scores = model.lists.arrays()
     assert features.shape[1] <= 20 and (scores.max(1) > 0).any()
-    plain = chosen(np.eye(5)[0], features, scores)
+    plain, stored, again = chosen(np.eye(5)[0], features, scores), {}, lit(LitPlus, data)
+    model.on_save_checkpoint(stored)
+    again.on_load_checkpoint(stored)
+    assert again.lists.found == model.lists.found and again.new == model.new > 0
     model.end_round()
     assert chosen(model.network.alpha.double().numpy(), features, scores) > plain
     assert all(torch.equal(before[name], p) for name, p in model.network.named_parameters())

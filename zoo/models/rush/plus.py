@@ -96,5 +96,13 @@ class LitPlus(LitABS):
         self.new = 0
         print(f"weights {', '.join(f'{weight:.3f}' for weight in self.network.alpha.tolist())}", flush=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["lists"], checkpoint["new"] = self.lists.found, self.new
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.lists.found, self.new = checkpoint["lists"], checkpoint["new"]
+
     def evaluate(self, batch: Batch, stage: str) -> dict[str, Metric]:
         return self.likelihood(batch, stage) | self.score(self.lines(batch, stage), batch, stage)
