@@ -124,6 +124,7 @@ class Reader(nn.Module):
         literal_forget_gate: whether the forget gate reads x(t) as printed, where the other gates read x'(t, k); the
             two differ from the second layer on, so it is a choice of "deep_lstm".
         recompute: whether "impatient" computes each m(i, t) again in the backward pass, and keeps none.
+        std: of the words' vectors at the start.
         forget_bias: of the forget gates at the start; the paper does not say. At 0 half of what a cell knows is gone
             with each word.
         dropout: of the words' vectors and of what the LSTMs say.
@@ -142,6 +143,7 @@ class Reader(nn.Module):
         cell: str = "peephole",
         literal_forget_gate: bool = False,
         recompute: bool = True,
+        std: float = 1.0,
         forget_bias: float = 1.0,
         dropout: float = 0.2,
     ):
@@ -153,9 +155,10 @@ class Reader(nn.Module):
         check_choice(READERS, reader=reader)
         check_choice(ORDERS, order=order)
         check_choice(CELLS, cell=cell)
-        check_least(0, forget_bias=forget_bias)
+        check_least(0, std=std, forget_bias=forget_bias)
         check_flag(literal_forget_gate=literal_forget_gate, recompute=recompute)
         self.words = nn.Embedding(vocabulary, embedding)
+        self.words.weight.data.mul_(std)
         self.dropout = Dropout(dropout)
         if reader == "deep_lstm":
             self.reader = DeepLSTMReader(embedding, hidden, dropout, depth, order, cell, literal_forget_gate)
