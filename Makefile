@@ -6,7 +6,7 @@ SHORT := trainer.max_epochs=60 model.num_scales=2
 # threads that wait by spinning make a step many times slower where anything else runs
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help train test test-slow test-gpu lint results clean
+.PHONY: help train test test-slow test-gpu lint results gallery site clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,6 +30,12 @@ lint: .venv/dev  ## ruff: rules and format
 
 results: .venv/train  ## write the tables of the READMEs and the heads of the experiments from zoo/models/*/results.yaml
 	$(BIN)/python scripts/results.py
+
+gallery: .venv/dev  ## a page in the browser on which all released models answer
+	$(BIN)/python scripts/gallery.py $(ARGS)
+
+site: .venv/dev  ## the cards, with pages to look at attention, as a static site in site/
+	$(BIN)/python scripts/pages.py site
 
 clean:  ## remove the environment
 	rm -rf .venv

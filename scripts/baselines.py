@@ -1,7 +1,8 @@
 """What a row of former is measured beside: python scripts/baselines.py experiment=former/<row> [key=value ...]
 
 For classes the test error in % of the most frequent class and of a linear bag of words (needs the extra `baselines`);
-for characters the bits per byte of 5-grams. One line of JSON.
+for characters the bits per byte of 5-grams and 7-grams, and of a compressor (xz) which reads the test text alone, and
+which has read up to 20 MB of the training text before. One line of JSON.
 """
 
 import json
@@ -12,7 +13,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from zoo.errors import ZooError, in_one_sentence
-from zoo.models.former.baselines import NGrams, bag_of_words, majority
+from zoo.models.former.baselines import NGrams, bag_of_words, compressed, majority
 from zoo.training.folders import register
 
 
@@ -24,9 +25,13 @@ def measure(data) -> dict[str, float]:
         return {"majority_error": majority(train, test), **words, "texts": len(test[0])}
     if not hasattr(data, "text"):
         raise ZooError("these data have neither classes of texts nor characters; name a row of former")
-    grams = NGrams(data.text("train"))
-    found = {f"5-gram_{split}_bits": grams.bits(data.text(split)) for split in ("val", "test")}
-    return {**found, "bytes": len(data.text("test"))}
+    train, test = data.text("train"), data.text("test")
+    found = {}
+    for order in (5, 7):
+        grams = NGrams(train, order)
+        found |= {f"{order}-gram_{split}_bits": grams.bits(data.text(split)) for split in ("val", "test")}
+    found |= {"xz_test_bits": compressed(test), "xz_after_training_test_bits": compressed(test, train[-20_000_000:])}
+    return {**found, "bytes": len(test)}
 
 
 def main() -> None:

@@ -14,6 +14,9 @@ digits, its data included, beside that of scripts/plain_tps.py.
 A step of Show, Attend and Tell's decoder is of 8 captions of 20 words on 196 annotations of 2048 numbers, beside that
 of scripts/plain_captions.py, which projects the annotations at every word.
 
+A step of ST-RNN learns from 100 visits of each of four users with all 100 places as candidates; the plain one, of
+scripts/plain_st_rnn.py, keeps a matrix for each candidate and visit: 0.6 GB for each user.
+
 python scripts/peers.py transformer --joey <environment>/bin/python
 """
 
@@ -30,12 +33,14 @@ import torch
 WORDS, BATCH, BEAM = 8000, 64, 5
 LENGTH = {"transformer": 32, "bahdanau": 25, "luong": 25}  # symbols of source and target
 DIGITS = 100  # of a step of DRAW
-ROUNDS, STEPS = 3, {"train": 3, "decode": 1, "warp": 30, "step": 30}
+USERS, VISITS, PLACES = 4, 100, 100  # of a step of ST-RNN
+ROUNDS, STEPS = 3, {"train": 3, "decode": 1, "warp": 30, "step": 30, "rank": 2}
 CONTENDERS = {
     "train": ["zoo bf16", "joey fp32", "joey bf16", "torch bf16"],
     "decode": ["zoo bf16", "zoo fp32", "joey fp32", "joey bf16"],
 }
 WARPS = {"warp": ["zoo fp32", "kornia fp32"], "step": ["zoo fp32", "zoo bf16", "plain fp32"]}
+RANKS = {"rank": ["zoo fp32", "plain fp32"]}
 PAINTERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16", "zoo fp32 compiled", "zoo bf16 compiled"]
 CAPTIONERS = ["plain fp32", "plain bf16", "zoo fp32", "zoo bf16"]
 CAPTIONS = (8, 20)  # of a step, and words of each
@@ -254,6 +259,29 @@ def of_captions(made: str, half: bool) -> Callable[[], None]:
     return training(model, lambda: model.loss({"image": maps, "caption": caption})["loss"], half)
 
 
+def of_visits(made: str) -> Callable[[], None]:
+    """The loss and the gradients of a batch of visits."""
+    from plain_st_rnn import PlainSTRNN, trails
+
+    from zoo.models.st_rnn import LitNext
+    from zoo.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    batch = trails(USERS, VISITS, PLACES)
+    how = {
+        "users": USERS,
+        "places": PLACES,
+        "dim": 32,
+        "time_bounds": [0, 3, 6, 9, 12, 18, 24, 36, 48, 72, 96, 168],
+        "distance_bounds": [0, 200, 400, 700, 1000, 1500, 2000, 3000, 4000, 8000],
+    }
+    if made == "plain":
+        plain = PlainSTRNN(**how)
+        return lambda: plain.loss(batch).backward()
+    model = LitNext(**how, negatives="all", decay=0)
+    return lambda: model.loss(batch)["loss"].backward()
+
+
 def child(room: str, task: str, name: str) -> None:
     """Prints the CPU seconds of one step, the mean of a few after two to warm up."""
     torch.set_num_threads(1)
@@ -264,6 +292,8 @@ def child(room: str, task: str, name: str) -> None:
         step = of_warp(made) if task == "warp" else of_warbean(made, half)
     elif room == "show_attend_tell":
         step = of_captions(made, half)
+    elif task in RANKS:
+        step = of_visits(made)
     else:
         step = of_draw(made, half, bool(compiled)) if room == "draw" else of[made](room, task, half)
     step(), step()
@@ -278,7 +308,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
     known = {"draw": PAINTERS, "show_attend_tell": CAPTIONERS}
     best = {
         name: float("inf")
-        for name in known.get(room, (WARPS | CONTENDERS)[task])
+        for name in known.get(room, (WARPS | RANKS | CONTENDERS)[task])
         if (joey or not name.startswith("joey")) and (room == "transformer" or not name.startswith("torch"))
     }
     for _ in range(ROUNDS):
@@ -298,7 +328,7 @@ def compare(room: str, task: str, joey: str | None) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("room", choices=[*LENGTH, "draw", "show_attend_tell", "spatial_transformer"])
+    parser.add_argument("room", choices=[*LENGTH, "draw", "show_attend_tell", "spatial_transformer", "st_rnn"])
     parser.add_argument("--task", choices=STEPS, help="default: both")
     parser.add_argument("--joey", help="the Python of an environment with Joey NMT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -308,9 +338,8 @@ def main() -> None:
     if given.contender:
         child(given.room, given.task, given.contender)
         return
-    tasks = {"draw": ["train"], "show_attend_tell": ["train"], "spatial_transformer": [*WARPS]}.get(
-        given.room, [*CONTENDERS]
-    )
+    several = {"spatial_transformer": [*WARPS], "st_rnn": [*RANKS]}
+    tasks = {"draw": ["train"], "show_attend_tell": ["train"], **several}.get(given.room, [*CONTENDERS])
     if given.task and given.task not in tasks:
         parser.error(f"{given.room} does not {given.task}")
     for task in [given.task] if given.task else tasks:

@@ -72,7 +72,7 @@ def table(slug: str) -> str:
     rows = read(slug)
     metric = next((row["paper"]["metric"] for row in rows.values() if row.get("paper")), None)
     data = sorted({row["stand_in"]["data"] for row in rows.values() if row.get("stand_in")})
-    columns = ["row", "paper", "here", "±", "seeds", *data, "how", "minutes", "machine", "weights"]
+    columns = ["row", "paper", "here", "±", "seeds", *data, "verdict", "how", "minutes", "machine", "weights"]
     cells, more = [], []
     for name, row in rows.items():
         ours = row.get("ours") or {}
@@ -88,6 +88,7 @@ def table(slug: str) -> str:
                 f"{ours['std']:.2f}" if ours.get("std") is not None else "",
                 str(ours.get("seeds", "")),
                 *(f"{stand_in['value']:.2f}" if stand_in.get("data") == one else "" for one in data),
+                row.get("verdict") or "",
                 f"{how}{note}",
                 f"{ours['minutes']:g}" if ours else "",
                 ours.get("machine", ""),

@@ -44,6 +44,21 @@ def test_a_measured_number_says_how_it_came_about(slug):
             assert not missing, f"{slug}.{name} lacks {missing}"
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_claim_that_was_measured_has_a_verdict(slug):
+    """Of the paper's number or order; toy: shown on stand-in data, which can neither verify nor falsify a number."""
+    rows = yaml.safe_load((ROOT / "zoo/models" / slug / "results.yaml").read_text())
+    for name, row in rows.items():
+        verdict, measured = row.get("verdict"), row.get("ours")
+        assert verdict in (None, "verified", "falsified", "toy", "inconclusive"), f"{slug}.{name}: {verdict}"
+        assert measured or not verdict, f"{slug}.{name} was not measured"
+        assert verdict or not (measured and row.get("paper")), f"{slug}.{name} says nothing of the paper's number"
+        if verdict in ("verified", "falsified"):
+            assert row.get("paper"), f"{slug}.{name}: the paper prints no such number"
+        if verdict == "verified" and "error" in row["paper"]["metric"]:
+            assert measured["value"] <= row["paper"]["value"], f"{slug}.{name} is short of the paper"
+
+
 def imports(path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -9,10 +9,12 @@ import torch
 from scripts import peers
 from scripts.plain_captions import PlainCaptions
 from scripts.plain_draw import PlainDRAW
+from scripts.plain_st_rnn import PlainSTRNN, trails
 from scripts.plain_tps import PlainTPS, turned
 from tests.conftest import ROOT
 from zoo.models.draw import DRAW
 from zoo.models.spatial_transformer.warbean import WarBean
+from zoo.models.st_rnn import LitNext
 
 
 @pytest.mark.parametrize("room", peers.LENGTH)
@@ -49,6 +51,25 @@ def test_the_plain_transformer_computes_what_the_zoos_does():
     assert image.shape == (5, 1, 28, 28) and image.max() <= 1
     expected = torch.nn.functional.cross_entropy(ours(image).logits, label)
     torch.testing.assert_close(plain(image, label), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_plain_form_of_st_rnn_is_the_zoos():
+    """A matrix for each score: also an oracle of the network, on longer trails than those of its own tests."""
+    how = {"users": 3, "places": 7, "dim": 8, "time_bounds": [0.0, 2, 6], "distance_bounds": [0.0, 500, 1500, 4000]}
+    plain, ours, batch = PlainSTRNN(**how), LitNext(**how, negatives="all", decay=0), trails(3, 12, 7)
+    ours.network.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(plain(batch), ours.network(batch, batch["scored"]))
+    torch.testing.assert_close(plain.loss(batch), ours.loss(batch)["loss"])
+
+
+@pytest.mark.parametrize("contender", ["zoo fp32", "plain fp32"])
+def test_st_rnns_parts_run(contender, monkeypatch, capsys):
+    monkeypatch.setattr("sys.path", [str(ROOT / "scripts"), *sys.path])
+    monkeypatch.setattr(peers, "VISITS", 7)
+    threads = torch.get_num_threads()
+    peers.child("st_rnn", "rank", contender)
+    torch.set_num_threads(threads)
+    assert float(capsys.readouterr().out) > 0
 
 
 @pytest.mark.parametrize("contender", ["zoo bf16", "plain fp32"])

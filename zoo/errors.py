@@ -127,7 +127,7 @@ def sentence(error: BaseException) -> str | None:
 
 
 EXTRAS = {"tensorboard": "tensorboard", "onnx": "export", "sklearn": "baselines", "optuna": "sweep", "joblib": "sweep"}
-EXTRAS |= {"submitit": "slurm"}  # a package that a wheel does without, and the extra that has it
+EXTRAS |= {"submitit": "slurm", "gradio": "app"}  # a package that a wheel does without, and the extra that has it
 OF_FILES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 OF_FILES |= {errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.EFBIG}
 NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")

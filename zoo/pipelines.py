@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from zoo.errors import UnknownName, ZooError, check_whole, suggest
 from zoo.looking.attention import Attention
+from zoo.looking.page import height_of, in_notebook, page, save
 from zoo.looking.pictures import PictureError, fit, read_picture
 from zoo.looking.tidy import tidy
 
@@ -86,6 +88,32 @@ class Result:
         """The answer as the title of its plot."""
         return None
 
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        """Of inputs that are places, (north, east) of each and then of the answer, for a map."""
+        return []
+
+    def page(self, name: str | None = None) -> str:
+        """A self-contained HTML page of the answer and where the model looked; see :mod:`zoo.looking.page`.
+
+        Args:
+            name: of the model, to stand on the page.
+        """
+        title, plain = self.title, self.plain()
+        bars = self.top() if plain.get("probabilities") else {}
+        return page(self.attention, title, name, _facts(plain, title), bars, self.places)
+
+    def save(self, path: str | Path, name: str | None = None) -> None:
+        """Writes that page into a file; its folder must be there."""
+        save(self.page(name), path)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the page in a frame of its own, and a picture where the notebook takes frames out."""
+        try:
+            return in_notebook(self.page(), self._repr_png_(), height_of(self.attention))
+        except ValueError:  # a record that cannot be shown
+            return None
+
     def plot(self, path: str | Path | None = None, lines: bool = False, truth: Any = None) -> "Figure":
         """Draws where the model looked, into a file in the format of its ending where a path is given.
 
@@ -111,6 +139,10 @@ class Pipeline:
 
     task = "other"  # one of the Hub's pipeline tags, for the card
     default: str | None = None  # what the command line reads where it is given no input
+    # what a page asks for: the fields of a raw input and their kinds ("text", "line", "digit", "picture", "number",
+    # "visits"; "line?" may be left empty). One field is the raw input, several are a dict of it. None: as `task` says.
+    asks: Mapping[str, str] | None = None
+    samples: Sequence[Any] = ()  # raw inputs to begin with; may be a property
 
     @classmethod
     def of(cls, network: dict[str, Any]) -> type["Pipeline"]:
@@ -232,6 +264,7 @@ class Digits(Pipeline):
     """
 
     task = "image-classification"
+    asks = MappingProxyType({"digit": "digit"})
     centres = True  # whether a plain digit is put where MNIST has it
 
     def unpack(self, raw: Any) -> list[Any] | None:
@@ -330,6 +363,17 @@ def pipeline(name: str | Path, device: str | torch.device | None = None) -> Pipe
 
 
 SIZES = ("size", "digit", "max_length")  # of preprocess: numbers of pixels or tokens
+
+
+def _facts(plain: Mapping[str, Any], title: str | None) -> dict[str, str]:
+    """What an answer says beside its title, by what it is: its texts, numbers, and lists of texts."""
+    found = {}
+    for name, value in plain.items():
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value) and name != "tokens":
+            found[name] = "; ".join(value)
+        elif isinstance(value, str | int | float) and value != "" and not (title or "").startswith(str(value)):
+            found[name] = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return {name.replace("_", " "): value for name, value in found.items()}
 
 
 def _short(value: Any) -> str:

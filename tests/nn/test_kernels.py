@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from zoo.nn import kernels
 from zoo.nn.kernels import Dropout, attend, cross_entropy, dropout, tanh, tanh_
 
 
@@ -74,7 +75,9 @@ def test_a_seed_fixes_the_mask_and_shapes_are_kept():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_and_its_gradient_are_torchs(smoothing):
+@pytest.mark.parametrize("rows", [1, 32, 100])
+def test_cross_entropy_and_its_gradient_are_torchs(smoothing, rows, monkeypatch):
+    monkeypatch.setattr(kernels, "ROWS", rows)
     torch.manual_seed(0)
     labels = torch.randint(0, 50, (77,))  # no multiple of the rows in a block; some are ignored
     x, y = (torch.randn(77, 50, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2))

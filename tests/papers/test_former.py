@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.conftest import dropped
 from zoo.errors import UnknownName, ZooError
-from zoo.models.former.baselines import NGrams, bag_of_words, majority
+from zoo.models.former.baselines import NGrams, bag_of_words, compressed, majority
 from zoo.models.former.letters import letters
 from zoo.models.former.network import Former, PlainAttention
 from zoo.nn.sparse import pattern
@@ -290,6 +290,12 @@ def witten_bell(train: bytes, history: bytes, byte: int) -> float:
     if not after:
         return shorter
     return (after.get(byte, 0) + len(after) * shorter) / (sum(after.values()) + len(after))
+
+
+def test_a_compressor_knows_what_it_has_read():
+    """What was just read costs next to nothing; random bytes cost eight bits each and a header."""
+    noise = np.random.default_rng(0).integers(256, size=20_000, dtype=np.uint8).tobytes()
+    assert 8 < compressed(noise) < 8.1 and compressed(noise, noise) < 0.2 and compressed(b"ab" * 5000) < 0.15
 
 
 @relaxed

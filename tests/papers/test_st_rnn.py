@@ -12,6 +12,7 @@ import zoo
 from datamodules.visits import Visits
 from zoo import release
 from zoo.errors import ZooError
+from zoo.models.st_rnn import network as network_of_st_rnn
 from zoo.models.st_rnn.baselines import METHODS
 from zoo.models.st_rnn.bins import between, distance, locate
 from zoo.models.st_rnn.module import LitNext
@@ -146,6 +147,18 @@ def test_candidates_one_by_one_are_all_candidates(data):
     for v in range(PLACES):
         one = network(batch, rows, torch.full((len(rows), 1), v))
         torch.testing.assert_close(one[:, 0], everything[:, v])
+
+
+def test_places_are_ranked_a_few_at_a_time(data, monkeypatch):
+    """A million places and the visits of a window would take 70 MB for each of them and vector."""
+    network, batch = make(), batch_of(data)
+    everything, shapes = network(batch, batch["scored"]), []
+    between = network_of_st_rnn.between
+    monkeypatch.setattr(network_of_st_rnn, "PAIRS", 60)
+    monkeypatch.setattr(network_of_st_rnn, "between", lambda *args: shapes.append(args[1].shape) or between(*args))
+    with torch.no_grad():
+        torch.testing.assert_close(network(batch, batch["scored"][:9]), everything[:9])
+    assert len(shapes) > 3 and all(shape[0] * shape[1] <= 60 for shape in shapes if len(shape) == 2 and shape[1] > 1)
 
 
 @pytest.mark.parametrize("method", ["st_rnn", "mf", "fpmc", "prme", "recurrent", "counts"])

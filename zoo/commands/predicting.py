@@ -161,6 +161,6 @@ def _read_stdin(pipe: Pipeline) -> Iterator[tuple[dict[str, Any], Any]]:
 
 def _plot(result: Result, path: Path, lines: bool) -> None:
     try:
-        result.plot(path, lines)
+        result.save(path) if path.suffix.lower() in (".html", ".htm") else result.plot(path, lines)
     except (OSError, ValueError) as error:  # an ending that is no image format, a folder that cannot be written
         raise ZooError(f"{path}: cannot be written ({str(error).split(' (')[0]})") from None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,11 @@ from zoo.text.forms import Forms, tell
 from zoo.text.unknown import replace_unknown
 
 LONGEST = 500  # tokens of a sentence
+SAMPLES = {  # a sentence to begin with, by the language that is read
+    "de": "Diese Bibliothek wird von anderen Programmen für die Anzeige von Bildern verwendet.",
+    "en": "a man in a blue shirt is standing on a ladder cleaning a window .",
+    "fr": "Ce paquet contient les fichiers de développement de la bibliothèque.",
+}
 TOGETHER = 64  # sentences, of like length
 
 
@@ -66,6 +72,7 @@ class Translate(Pipeline):
     """
 
     task = "translation"
+    asks = MappingProxyType({"sentence": "text"})
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
@@ -78,6 +85,12 @@ class Translate(Pipeline):
             if len(text) != expected:
                 raise WeightsError(f"{folder / side}.json: has {len(text)} entries, the weights expect {expected}")
         self.forms = Forms(self.source)
+
+    @property
+    def samples(self) -> list[str]:
+        """A sentence of the language that is read."""
+        sentence = SAMPLES.get(self.config["preprocess"]["source"])
+        return [sentence] if sentence else []
 
     def answer(
         self,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,6 +66,8 @@ class Paint(Pictures):
 
     task = "unconditional-image-generation"
     default = "16"
+    asks = MappingProxyType({"how many": "number"})
+    samples = (16,)
 
     def answer(self, batch: list[Any], seed: int = 0) -> list[Paintings]:
         """For each whole number in the batch so many samples.

@@ -102,6 +102,7 @@ class Classify(Texts):
     """A text to its class. A longer text than the network was trained on is cut, and a warning tells."""
 
     task = "text-classification"
+    samples = ("shared library that reads and writes pictures in many formats",)
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
@@ -182,6 +183,7 @@ class Write(Texts):
     """The start of a text to its continuation, drawn byte by byte; an empty start is a new line."""
 
     task = "text-generation"
+    samples = ("This package contains",)
 
     def answer(
         self,

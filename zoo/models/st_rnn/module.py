@@ -15,7 +15,7 @@ from zoo.nn.random import uniform
 from zoo.training.module import ZooModule
 
 MEASURES = ("recall@1", "recall@5", "recall@10", "f1@1", "f1@5", "f1@10", "map", "auc")
-ENTRIES = 2**19  # scores of so many pairs of visit and candidate at once: 350 MB of states at d = 13
+SCORES = 2**21  # of so many pairs of visit and candidate at once
 
 
 class LitNext(ZooModule):
@@ -93,7 +93,7 @@ class LitNext(ZooModule):
 
     def evaluate(self, batch: Batch, stage: str) -> dict[str, MeanOfRanks]:
         measures = {name: self.measures[f"{stage}_{name}"] for name in MEASURES}
-        for rows in batch["scored"].split(max(1, ENTRIES // self.places)):
+        for rows in batch["scored"].split(max(1, SCORES // self.places)):
             mask = allowed(self.candidates, batch, rows, self.places, self.sampled, self.radius_km)
             found = ranks(self.network(batch, rows), batch["place"][rows], mask)
             for measure in measures.values():

@@ -13,6 +13,7 @@ from zoo.errors import ZooError, check_whole
 from zoo.models.st_rnn.bins import between, check_bounds, distance, locate
 
 Batch = dict[str, Any]
+PAIRS = 2**19  # so many vectors of d numbers at once while all places are ranked: 30 MB at d = 13
 ACTIVATIONS = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
@@ -112,13 +113,21 @@ class STRNN(nn.Module):
         number = torch.full_like(batch["place"], -1).scatter(0, rows, order)  # which of the rows a visit is, or none
         edge = (number[batch["of"]] >= 0).nonzero().squeeze(1)
         of, saw = number[batch["of"][edge]], batch["saw"][edge]
-        shown = torch.arange(self.q.num_embeddings, device=rows.device) if candidates is None else candidates
-        added = self.contributions(carried[edge], saw, batch, shown if candidates is None else shown[of])
-        x = added.new_zeros(len(rows), *added.shape[1:]).index_add(0, of, added)  # (n, N, d)
-        h = self.f(x + past[rows][:, None])
-        if self.p is not None and user_vector:
-            h = h + self.p(batch["user"][rows])[:, None]
-        return (h * self.q(shown)).sum(-1)
+
+        def score(shown: Tensor) -> Tensor:
+            added = self.contributions(carried[edge], saw, batch, shown if shown.ndim == 1 else shown[of])
+            x = added.new_zeros(len(rows), *added.shape[1:]).index_add(0, of, added)  # (n, N, d)
+            h = self.f(x + past[rows][:, None])
+            if self.p is not None and user_vector:
+                h = h + self.p(batch["user"][rows])[:, None]
+            return (h * self.q(shown)).sum(-1)
+
+        if candidates is not None:
+            return score(candidates)
+        places = torch.arange(self.q.num_embeddings, device=rows.device)
+        if torch.is_grad_enabled():
+            return score(places)
+        return torch.cat([score(some) for some in places.split(max(1, PAIRS // max(len(edge), len(rows))))], 1)
 
     @torch.no_grad()
     def looks(self, batch: Batch, rows: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,15 +25,21 @@ class Next(Result):
         place: the likeliest.
         probabilities: of the likeliest places, the softmax of their scores; a score is no calibrated probability.
         contributions: |S T q| of each visit of the window to the state at the likeliest place, the earliest first.
+        coordinates: latitude and longitude of the visits of the window, and then of the likeliest place.
     """
 
     place: str
     probabilities: dict[str, float]
     contributions: list[float]
+    coordinates: list[tuple[float, float]]
 
     @property
     def title(self) -> str:
         return f"{self.place} ({self.probabilities[self.place]:.1%})"
+
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        return self.coordinates if len(self.coordinates) > 1 else []
 
 
 class NextPlace(Pipeline):
@@ -44,6 +51,7 @@ class NextPlace(Pipeline):
     """
 
     task = "other"
+    asks = MappingProxyType({"visits": "visits", "time": "line", "user": "line?"})
 
     def __init__(self, network: nn.Module, config: dict[str, Any], folder: Path | None = None):
         super().__init__(network, config, folder)
@@ -55,6 +63,13 @@ class NextPlace(Pipeline):
             raise WeightsError(f"{folder}: its places cannot be read ({error})") from None
         self.places = {name: i for i, (name, _, _) in enumerate(rows)}
         self.window = config["preprocess"]["window_hours"]
+
+    @property
+    def samples(self) -> list[dict[str, Any]]:
+        """Four visits to places spread over the data, half a day apart."""
+        some = list(self.places)[:: max(1, len(self.places) // 4)][:4]
+        visits = [(f"2013-05-0{1 + i // 2}T{'20' if i % 2 else '08'}:00", place) for i, place in enumerate(some)]
+        return [{"visits": visits, "time": "2013-05-03T08:00"}]
 
     @staticmethod
     def preprocess(data: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +110,8 @@ class NextPlace(Pipeline):
         shown = [f"{names[place]}, {asked - time:.0f} h ago" for time, place in seen] or ["nothing"]
         weights = added / added.sum() if len(added) and added.sum() > 0 else torch.ones(len(shown)) / len(shown)
         record = Attention(weights=weights[None, None, None], inputs=[shown], outputs=[[names[best[0]]]])
-        return Next(record, names[best[0]], found, added.tolist())
+        where = self.coordinates[[place for _, place in seen] + [int(best[0])]].tolist()
+        return Next(record, names[best[0]], found, added.tolist(), [tuple(each) for each in where])
 
     def _place(self, name: Any) -> int:
         if name not in self.places:
