@@ -5,7 +5,7 @@ side, no thinning, and is measured in CPU seconds of its own process, in turns; 
 inner loop is compiled C with one update a word, and shrinks windows at random (b / 2 on the mean); the zoo's are full,
 words of a stretch share their noise, and updates are of 4,096 words. Its data are included.
 
-Usage: python scripts/word_speed.py [--documents 4000]
+Usage: python scripts/word_speed.py [--documents 4000] [--rounds 3]
 """
 
 import argparse
@@ -20,7 +20,7 @@ from datamodules.windows import WordWindows
 from zoo.models.attentive_cbow.module import LitVectors
 
 CONTENDERS = ("gensim cbow", "zoo cbow", "zoo attentive", "zoo attentive, noise of its own")
-ROUNDS, STEPS = 3, 20
+STEPS = 20  # of the zoo's, after two to warm up
 
 
 def of_gensim(data: WordWindows) -> float:
@@ -66,6 +66,7 @@ def child(name: str, window: int, documents: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--window", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -74,7 +75,7 @@ def main() -> None:
         return
     found = {}
     for window in (5, 20):
-        for _ in range(ROUNDS):
+        for _ in range(given.rounds):
             for name in CONTENDERS:
                 command = [sys.executable, __file__, "--contender", name, "--window", str(window)]
                 done = subprocess.run(

@@ -26,8 +26,11 @@ from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
 from tests.bad_inputs.visitors import visitors
+from datamodules.windows import WordWindows
 from zoo import release
 from zoo.commands import arguments, exporting, listing, predicting
+from zoo.models.attentive_cbow import AttentiveCBOW, LitVectors
+from zoo.models.attentive_cbow.vectors import read_vectors
 from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
 from zoo.models.luong import StackedLSTM
@@ -51,6 +54,19 @@ def all_cases(tmp: Path) -> Iterator[Case]:
     kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
     of_rooms = (headlines, questions, described, visitors)
     for kind in (*kinds, *of_rooms):
+    for kind in (
+        names,
+        constructors,
+        data,
+        pictures,
+        sentences,
+        options,
+        folders,
+        checkpoints,
+        overrides,
+        predictions,
+        words,
+    ):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -496,3 +512,47 @@ def described(tmp: Path) -> Iterator[Case]:
         yield f"describe({name})", lambda raw=raw: describe(raw)
     for given in ({"beam": 0}, {"decode": "mean"}, {"max_length": "x"}, {"normalise": "x"}, {"width": 3}):
         yield f"describe({given})", lambda given=given: describe(_digit(), **given)
+def words(tmp: Path) -> Iterator[Case]:
+    """Texts, vectors and sentences with a blank."""
+    (tmp / "text.txt").write_text("the first line\nanother line of the text\n" * 5)
+    (tmp / "blank.txt").write_text("\n \n")
+    plain = {"corpus": "files", "root": str(tmp / "text.txt"), "tags": None, "min_count": 1}
+    for given in (
+        {"root": None}, {"root": "/no/such.txt"}, {"root": str(tmp / "blank.txt")}, {"corpus": "debain"},
+        {"window": 0}, {"window": 1.5}, {"length": 0}, {"negatives": 0}, {"min_count": 99}, {"vocabulary": 1},
+        {"subsample": -1}, {"subsample": 2}, {"power": NAN}, {"output": "softmax"}, {"shrink": 1}, {"seed": -1},
+        {"tags": "/no/such.conllu"}, {"tags": str(tmp / "text.txt")}, {"tokenizer": "/no/such"},
+    ):  # fmt: skip
+        told = {
+            key: value.replace(str(tmp), "<tmp>") if isinstance(value, str) else value for key, value in given.items()
+        }
+        yield f"WordWindows({told})", lambda given=given: WordWindows(**{**plain, **given}).spec
+    for given in (
+        {"dim": 0}, {"window": -1}, {"attend": "all"}, {"update": None}, {"sparse": "yes"}, {"method": "skip"},
+        {"negatives": 0}, {"starts": 0}, {"iterations": 1.5}, {"covariance": "full"}, {"vocabulary": 1},
+    ):  # fmt: skip
+        yield f"LitVectors({given})", lambda given=given: LitVectors(**{"vocabulary": 9, **given})
+    for name, content in (
+        ("empty", b""), ("no_head", b"the 1 2\n"), ("short", b"2 2\nthe 1 2\n"), ("cut", b"1 2\nthe 1 2"),
+        ("wide", b"1 2\nthe 1 2 3\n"), ("nan", b"1 2\nthe 1 nan\n"), ("binary_cut", b"1 2\nthe \0\0\0\0"),
+    ):  # fmt: skip
+        (tmp / name).write_bytes(content)
+        yield f"read_vectors({name})", lambda name=name: read_vectors(tmp / name)
+    yield "read_vectors(none)", lambda: read_vectors("/no/such/vectors")
+    (tmp / "words.tsv").write_text("the\t9\nline\t5\nof\t3\n")
+    torch.manual_seed(0)
+    arguments, preprocess = {"vocabulary": 3, "window": 2, "dim": 4}, {"lowercase": True, "power": 0.75}
+    how = {"name": "attentive_cbow.debian_attentive", "config": arguments, "preprocess": preprocess}
+    folder = release.save(AttentiveCBOW(**arguments), tmp / "blanks", files=[tmp / "words.tsv"], **how)
+    for raw in ("", "the line", "_ the _", "___", "xylophone ___", "the\ud800 _", 3, None, [], ["the _", ""]):
+        yield f"a blank in {raw!r}", lambda raw=raw: zoo.pipeline(folder)(raw).word
+    yield "a blank, top=0", lambda: zoo.pipeline(folder)("the _", top=0).word
+    yield "a blank, tops=3", lambda: zoo.pipeline(folder)("the _", tops=3).word
+
+    def edited() -> None:
+        other = tmp / "other_words"
+        shutil.copytree(folder, other, dirs_exist_ok=True)
+        (other / "words.tsv").write_text("the\t9\n")
+        zoo.pipeline(other)
+
+    yield "words of another vocabulary", edited

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import check_whole
 from zoo.looking.attention import Attention
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
@@ -76,6 +77,7 @@ class Blank(Pipeline):
             batch: see the class.
             top: how many words are named.
         """
+        check_whole(1, top=top)
         names = check_text(batch, "sentence")
         return [self._one(raw, name, top) for raw, name in zip(batch, names, strict=True)]
 
