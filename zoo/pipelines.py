@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_whole, suggest
+from zoo.errors import UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.looking.pictures import PictureError, fit, read_picture
 from zoo.looking.tidy import tidy
@@ -253,6 +253,7 @@ class Digits(Pipeline):
 
     def prepare_all(self, batch: list[Any], tidied: bool = True) -> tuple[Tensor, list[list[str]]]:
         """(batch, 1, size, size) on the device of the network, and what was done to each; see :meth:`prepare`."""
+        check_flag(tidy=tidied)
         pictures, told = zip(*(self.prepare(raw, i, len(batch), tidied) for i, raw in enumerate(batch)), strict=True)
         return torch.stack(pictures)[:, None].to(self.device), list(told)
 

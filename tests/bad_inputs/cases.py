@@ -25,6 +25,8 @@ from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
 from zoo.models.luong import StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
+from zoo.models.spatial_transformer.birds import BirdNetwork
+from zoo.models.spatial_transformer.numbers import HouseNumberNetwork
 from zoo.models.transformer import Transformer
 from zoo.training import checking, reading
 
@@ -36,7 +38,20 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
-    for kind in (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions):
+    for kind in (
+        names,
+        constructors,
+        data,
+        pictures,
+        sentences,
+        visits,
+        options,
+        folders,
+        checkpoints,
+        overrides,
+        prepared,
+        predictions,
+    ):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -99,6 +114,9 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),
         (Former, {"vocabulary": 9, "self_attention": {"kind": "wid"}}), (Former, {"vocabulary": 9, "num_classes": 0}),
         (Former, {"vocabulary": 9, "self_attention": {"scope": []}}),
+        (StackedLSTM, {**WORDS, "attention": {"score": "general", "scope": "global", "window": 3}}),
+        (RNNsearch, {**WORDS, "attention": {"score": "dot", "bias": True}}),
+        (BirdNetwork, {"dropout": 1.4}), (HouseNumberNetwork, {"dropout": "x"}),
     ):  # fmt: skip
         said = ", ".join(f"{key}={value!r}" for key, value in given.items() if key not in WORDS or value != 9)
         yield f"{made.__name__}({said})", lambda m=made, g=given: m(**g)
@@ -119,6 +137,7 @@ def data(tmp: Path) -> Iterator[Case]:
     for made, given in (
         (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
         (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
+        (Translation, {"unknown": True}), (Translation, {"unknown": "x"}), (Translation, {"unknown": NAN}),
         (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
     ):  # fmt: skip
         yield f"{made.__name__}({given})", lambda m=made, g=given: m(**g)
@@ -185,6 +204,25 @@ def sentences(tmp: Path) -> Iterator[Case]:
         yield f"classified {name}", lambda raw=raw: classify(raw)
 
 
+def visits(tmp: Path) -> Iterator[Case]:
+    """What is no history of visits."""
+    pipe, seen = zoo.pipeline("st_rnn.flights_st_rnn"), [("2013-05-01T15:20", "ORD")]
+    (tmp / "visits.json").write_text('{"visits": ')
+    asked = {"visits": seen, "time": "2013-05-02T14:00"}
+    for name, raw in {
+        "None": None, "visits 3": {**asked, "visits": 3}, "visits 'ORD'": {**asked, "visits": "ORD"},
+        "place []": {**asked, "visits": [("2013-05-01", ["ORD"])]}, "place 3": {**asked, "visits": [("2013-05-01", 3)]},
+        "user []": {**asked, "user": []}, "user 3": {**asked, "user": 3}, "no time": {"visits": seen},
+        "time 3": {**asked, "time": 3}, "an earlier time": {**asked, "time": "2012-01-01"}, "a key": {**asked, "usr": 1},
+    }.items():  # fmt: skip
+        yield name, lambda raw=raw: pipe(raw)
+    for top in (0, -1, 1.5, "all"):
+        yield f"top={top!r}", lambda top=top: pipe(asked, top=top)
+    for given in ("ORD, BOS", "{}", str(tmp / "visits.json"), "none.json", "[1, 2]", "[]"):
+        base = {"name": "st_rnn.flights_st_rnn", "output": None, "lines": False, "top": None, "options": {}}
+        yield f"predict {given}", lambda given=given, base=base: predicting.answers({**base, "input": given})
+
+
 def options(tmp: Path) -> Iterator[Case]:
     """Options of pipelines."""
     look, translate = zoo.pipeline(_ram(tmp)), zoo.pipeline("luong.debian_de_en")
@@ -192,10 +230,10 @@ def options(tmp: Path) -> Iterator[Case]:
     heads = zoo.pipeline("transformer.multi30k_en_de")
     for pipe, raw, wrong in (
         (look, _digit(), [{"starts": 0}, {"starts": 1.5}, {"starts": "x"}, {"starts": True}, {"starts": 10**9},
-                          {"strats": 3}, {"beam": 3}, {"starts": None}]),
+                          {"strats": 3}, {"beam": 3}, {"starts": None}, {"tidy": "no"}, {"tidy": None}, {"tidy": 1}]),
         (translate, "Haus", [{"beam": 0}, {"beam": 10**6}, {"beam": 2.0}, {"n_best": 0}, 
                              {"normalise": "size"}, {"alpha": -1}, {"alpha": NAN}, {"alpha": "x"}, {"coverage": INF},
-                             {"copy_unknown": "yes"}, {"beem": 3}, {"attention": "encoder"}]),
+                             {"copy_unknown": "yes"}, {"split": "no"}, {"split": None}, {"beem": 3}, {"attention": "encoder"}]),
         (write, "a", [{"length": 0}, {"length": 10**9}, {"temperature": 0}, {"temperature": NAN}, {"temperature": "hot"},
                       {"top_k": 0}, {"top_k": 1.5}, {"count": -1}, {"seed": -1}, {"seed": 1.5}, {"block": 99},
                       {"block": "last"}, {"topk": 3}]),
@@ -321,10 +359,20 @@ def overrides(tmp: Path) -> Iterator[Case]:
     for words in (
         ["seed=abc"], ["seed=-1"], ["seed=1.5"], ["seed=null"], ["seed=true"], ["seed=99999999999"], ["mode=best"],
         ["trainer.max_epochs=-1"], ["trainer.max_epochs=-2"], ["trainer.max_epochs=x"], ["trainer.max_epochs=1.5"],
-        ["attention=dot"], ["self_attention=wide"],
+        ["attention=dot"], ["self_attention=wide"], ["failures=2"], ["failures=x"], ["failures=null"],
+        ["trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches=1.5"],
+        ["+trainer.gradient_clip_val=-1"], ["+trainer.val_check_interval=0"],
         ["attention=local_p", "model=ram_baseline"],
     ):  # fmt: skip
         yield f"train {words}", lambda words=words: checked(*words)
+
+
+def prepared(tmp: Path) -> Iterator[Case]:
+    """What predict is told before Hydra reads it."""
+    for words in (["ckpt=x.ckpt", "input=a.png"], ["name=ram.mnist28_7", "+ckpt=runs/x/checkpoints/best.ckpt"]):
+        yield f"predict {words}", lambda words=words: arguments.prediction_overrides(words)
+    (tmp / "a_run" / "checkpoints").mkdir(parents=True, exist_ok=True)
+    yield "pipeline(a run)", lambda: zoo.pipeline(tmp / "a_run")
 
 
 def predictions(tmp: Path) -> Iterator[Case]:
@@ -340,6 +388,7 @@ def predictions(tmp: Path) -> Iterator[Case]:
         {"name": ram, "input": str(tmp / "no_pictures")}, {"name": ram, "input": str(tmp / "none*.png")},
         {"name": ram, "input": str(tmp / "bytes.txt")}, {"name": ram, "input": digit, "output": "/no/such/x.png"},
         {"name": ram, "input": digit, "output": f"{tmp}/x.nonsense"}, {"name": ram, "input": digit, "lines": True},
+        {"name": ram, "input": digit, "lines": "maybe", "output": f"{tmp}/x.png"}, {"name": ram, "input": digit, "output": str(tmp)},
         {"name": ram, "input": digit, "lines": True, "output": f"{tmp}/x.png"}, {"name": ram, "input": digit, "top": 0},
         {"name": ram, "input": digit, "top": "all"}, {"name": ram, "input": digit, "options": {"strats": 1}},
         {"name": ram, "input": digit, "options": {"starts": "x"}}, {"name": ram, "input": digit, "options": 3},
