@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,8 @@ class Translation(Sentences):
         if tokens not in ("bpe", "words"):
             raise DataError(f"tokens is {tokens!r}, not 'bpe' or 'words'")
         self.batch_tokens, self.batch_size, self.eval_batch_size = batch_tokens, batch_size, eval_batch_size
-        if not 0 <= unknown <= 1:
-            raise DataError(f"unknown is {unknown}; expected a share of the training pairs, from 0 to 1")
+        if not isinstance(unknown, Real) or isinstance(unknown, bool) or not 0 <= unknown <= 1:
+            raise DataError(f"unknown is {unknown!r}; expected a share of the training pairs, from 0 to 1")
         self.seed, self.limit, self.unknown = seed, limit, unknown
         self.dictionary = read_dictionary(Path(dictionary)) if dictionary else {}
         self._pairs: dict[str, Pairs] = {}

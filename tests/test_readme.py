@@ -1,8 +1,13 @@
 """The README's commands run, and its tables say what results.yaml says."""
 
+import json
+import os
 import re
 import shlex
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +95,36 @@ def test_a_command_within_the_text_names_what_is_there(where, line):
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_tables_and_heads_are_what_make_results_writes(path):
     assert path.read_text() == rendered(path), "run `make results`"
+
+
+def torchrun() -> list[str]:
+    (line,) = re.findall(r"`(torchrun [^`]+)`", " ".join(TEXT.split()))
+    return shlex.split(line)[1:]
+
+
+def test_the_machines_of_torchrun_are_told_where_to_meet():
+    """Without it each machine takes itself for the first and waits for the other."""
+    words = torchrun()
+    assert "--rdzv-backend=c10d" in words and any(word.startswith("--rdzv-endpoint=") for word in words)
+    given = [word for word in words[words.index("scripts/train.py") + 1 :] if word != "trainer.num_nodes=2"]
+    assert nearest(spelled(given), "train") == []
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ddp")
+def test_two_machines_train_one_run(tmp_path):
+    """The command of the README, with this machine for both and a process on each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--nproc-per-node=1" if word.startswith("--nproc-per-node") else word for word in torchrun()]
+    words = [re.sub(r"--rdzv-endpoint=.*", f"--rdzv-endpoint=127.0.0.1:{port}", word) for word in words]
+    short = ("trainer.accelerator=cpu", "trainer.devices=1", "debug=fast", "logger=none", f"runs={tmp_path}")
+    line = [sys.executable, "-m", "torch.distributed.run", *words, *short]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    machines = [subprocess.Popen(line, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for each in machines:
+        _, said = each.communicate(timeout=280)
+        assert each.returncode == 0, said
+    (run,) = tmp_path.glob("ram/mnist28_7/*")
+    assert "test/error" in json.loads((run / "metrics.json").read_text())

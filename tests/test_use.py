@@ -337,6 +337,15 @@ class TestQuiet:
         else:
             checking.check_config(cfg, [])
 
+    def test_visits_are_given_as_json(self, tmp_path):
+        asked = {"visits": [["2013-05-01T15:20", "ORD"], ["2013-05-02T01:10", "BOS"]], "time": "2013-05-02T14:00"}
+        place = zoo.pipeline("st_rnn.flights_st_rnn")(asked).place
+        (tmp_path / "visits.json").write_text(json.dumps([asked, asked]))
+        told = predicting.answers(BASE | {"name": "st_rnn.flights_st_rnn", "input": json.dumps(asked)})
+        assert told["place"] == place
+        several = predicting.answers(BASE | {"name": "st_rnn.flights_st_rnn", "input": str(tmp_path / "visits.json")})
+        assert [each["place"] for each in several] == [place, place]
+
     def test_what_was_trained_is_released_before_it_predicts(self, tmp_path):
         with pytest.raises(
             ZooError, match=r"`python scripts/release.py runs/x/best.ckpt <slug>.<row> --folder <folder>`"

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from zoo.errors import UnknownName, ZooError, check_whole, suggest
+from zoo.errors import UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.looking.page import height_of, in_notebook, page, save
 from zoo.looking.pictures import PictureError, fit, read_picture
@@ -295,6 +295,7 @@ class Digits(Pipeline):
 
     def prepare_all(self, batch: list[Any], tidied: bool = True) -> tuple[Tensor, list[list[str]]]:
         """(batch, 1, size, size) on the device of the network, and what was done to each; see :meth:`prepare`."""
+        check_flag(tidy=tidied)
         pictures, told = zip(*(self.prepare(raw, i, len(batch), tidied) for i, raw in enumerate(batch)), strict=True)
         return torch.stack(pictures)[:, None].to(self.device), list(told)
 

@@ -25,8 +25,8 @@ from datamodules.next_words import NextWords
 from datamodules.reordering import Reordering
 from datamodules.text import TextClasses
 from datamodules.translation import Translation
-from tests.bad_inputs.visitors import visitors
 from datamodules.windows import WordWindows
+from tests.bad_inputs.visitors import visitors
 from zoo import release
 from zoo.commands import arguments, exporting, listing, predicting
 from zoo.models.attentive_cbow import AttentiveCBOW, LitVectors
@@ -39,6 +39,8 @@ from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
 from zoo.models.show_attend_tell import Describe, LitShowAttendTell, ShowAttendTell
 from zoo.models.source_cnn import SourceCNN
+from zoo.models.spatial_transformer.birds import BirdNetwork
+from zoo.models.spatial_transformer.numbers import HouseNumberNetwork
 from zoo.models.transformer import Transformer
 from zoo.models.wake_sleep_ram import LitWakeSleepRAM, WakeSleepRAM
 from zoo.training import checking, reading
@@ -51,22 +53,9 @@ WORDS = {"source_vocabulary": 9, "target_vocabulary": 9}
 
 def all_cases(tmp: Path) -> Iterator[Case]:
     """Every case, with files in an empty folder."""
-    kinds = (names, constructors, data, pictures, sentences, options, folders, checkpoints, overrides, predictions)
-    of_rooms = (headlines, questions, described, visitors)
-    for kind in (*kinds, *of_rooms):
-    for kind in (
-        names,
-        constructors,
-        data,
-        pictures,
-        sentences,
-        options,
-        folders,
-        checkpoints,
-        overrides,
-        predictions,
-        words,
-    ):
+    of_all = (names, constructors, data, pictures, sentences, visits, options, folders, checkpoints, overrides)
+    of_rooms = (headlines, questions, described, words)
+    for kind in (*of_all, prepared, predictions, *of_rooms, visitors):
         for name, function in kind(tmp):
             yield f"{kind.__name__}: {name}", function
 
@@ -136,6 +125,10 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (Former, {"vocabulary": 9, "self_attention": {"scope": []}}), (SourceCNN, {**WORDS, "encoders": ["tga"]}),
         (SourceCNN, {**WORDS, "encoders": "in"}), (SourceCNN, {**WORDS, "hidden": [0]}), (SourceCNN, {**WORDS, "pool": 4}),
         (SourceCNN, {**WORDS, "local": "mean"}), (SourceCNN, {**WORDS, "activation": "gelu"}),
+        (Former, {"vocabulary": 9, "self_attention": {"scope": []}}),
+        (StackedLSTM, {**WORDS, "attention": {"score": "general", "scope": "global", "window": 3}}),
+        (RNNsearch, {**WORDS, "attention": {"score": "dot", "bias": True}}),
+        (BirdNetwork, {"dropout": 1.4}), (HouseNumberNetwork, {"dropout": "x"}),
     ):  # fmt: skip
         said = ", ".join(f"{key}={value!r}" for key, value in given.items() if key not in WORDS or value != 9)
         yield f"{made.__name__}({said})", lambda m=made, g=given: m(**g)
@@ -158,6 +151,7 @@ def data(tmp: Path) -> Iterator[Case]:
         (MNIST, {"canvas": 27}), (MNIST, {"piece": 29}), (MNIST, {"piece": 0}), (MNIST, {"canvas": 10**6}),
         (MNIST, {"scale": 3}), (MNIST, {"scale": [1.5, 0.5]}), (MNIST, {"scale": [0.5, 1.5], "canvas": 40}),
         (Characters, {"corpus": "wiki"}), (Characters, {"parts": [50, 50]}), (Characters, {"test": "train"}),
+        (Translation, {"unknown": True}), (Translation, {"unknown": "x"}), (Translation, {"unknown": NAN}),
         (Translation, {"tokens": "letters"}), (Translation, {"joint": "yes"}), (TextClasses, {"tokens": "bytes"}),
         (NextWords, {"aligner": "giza"}), (NextWords, {"symmetry": "grow"}), (NextWords, {"affiliation": "none"}),
         (NextWords, {"affiliation": "expected", "alignments": "links"}),
@@ -226,6 +220,25 @@ def sentences(tmp: Path) -> Iterator[Case]:
         yield f"classified {name}", lambda raw=raw: classify(raw)
 
 
+def visits(tmp: Path) -> Iterator[Case]:
+    """What is no history of visits."""
+    pipe, seen = zoo.pipeline("st_rnn.flights_st_rnn"), [("2013-05-01T15:20", "ORD")]
+    (tmp / "visits.json").write_text('{"visits": ')
+    asked = {"visits": seen, "time": "2013-05-02T14:00"}
+    for name, raw in {
+        "None": None, "visits 3": {**asked, "visits": 3}, "visits 'ORD'": {**asked, "visits": "ORD"},
+        "place []": {**asked, "visits": [("2013-05-01", ["ORD"])]}, "place 3": {**asked, "visits": [("2013-05-01", 3)]},
+        "user []": {**asked, "user": []}, "user 3": {**asked, "user": 3}, "no time": {"visits": seen},
+        "time 3": {**asked, "time": 3}, "an earlier time": {**asked, "time": "2012-01-01"}, "a key": {**asked, "usr": 1},
+    }.items():  # fmt: skip
+        yield name, lambda raw=raw: pipe(raw)
+    for top in (0, -1, 1.5, "all"):
+        yield f"top={top!r}", lambda top=top: pipe(asked, top=top)
+    for given in ("ORD, BOS", "{}", str(tmp / "visits.json"), "none.json", "[1, 2]", "[]"):
+        base = {"name": "st_rnn.flights_st_rnn", "output": None, "lines": False, "top": None, "options": {}}
+        yield f"predict {given}", lambda given=given, base=base: predicting.answers({**base, "input": given})
+
+
 def options(tmp: Path) -> Iterator[Case]:
     """Options of pipelines."""
     look, translate = zoo.pipeline(_ram(tmp)), zoo.pipeline("luong.debian_de_en")
@@ -233,10 +246,10 @@ def options(tmp: Path) -> Iterator[Case]:
     heads = zoo.pipeline("transformer.multi30k_en_de")
     for pipe, raw, wrong in (
         (look, _digit(), [{"starts": 0}, {"starts": 1.5}, {"starts": "x"}, {"starts": True}, {"starts": 10**9},
-                          {"strats": 3}, {"beam": 3}, {"starts": None}]),
+                          {"strats": 3}, {"beam": 3}, {"starts": None}, {"tidy": "no"}, {"tidy": None}, {"tidy": 1}]),
         (translate, "Haus", [{"beam": 0}, {"beam": 10**6}, {"beam": 2.0}, {"n_best": 0}, 
                              {"normalise": "size"}, {"alpha": -1}, {"alpha": NAN}, {"alpha": "x"}, {"coverage": INF},
-                             {"copy_unknown": "yes"}, {"beem": 3}, {"attention": "encoder"}]),
+                             {"copy_unknown": "yes"}, {"split": "no"}, {"split": None}, {"beem": 3}, {"attention": "encoder"}]),
         (write, "a", [{"length": 0}, {"length": 10**9}, {"temperature": 0}, {"temperature": NAN}, {"temperature": "hot"},
                       {"top_k": 0}, {"top_k": 1.5}, {"count": -1}, {"seed": -1}, {"seed": 1.5}, {"block": 99},
                       {"block": "last"}, {"topk": 3}]),
@@ -362,10 +375,20 @@ def overrides(tmp: Path) -> Iterator[Case]:
     for words in (
         ["seed=abc"], ["seed=-1"], ["seed=1.5"], ["seed=null"], ["seed=true"], ["seed=99999999999"], ["mode=best"],
         ["trainer.max_epochs=-1"], ["trainer.max_epochs=-2"], ["trainer.max_epochs=x"], ["trainer.max_epochs=1.5"],
-        ["attention=dot"], ["self_attention=wide"],
+        ["attention=dot"], ["self_attention=wide"], ["failures=2"], ["failures=x"], ["failures=null"],
+        ["trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches=1.5"],
+        ["+trainer.gradient_clip_val=-1"], ["+trainer.val_check_interval=0"],
         ["attention=local_p", "model=ram_baseline"],
     ):  # fmt: skip
         yield f"train {words}", lambda words=words: checked(*words)
+
+
+def prepared(tmp: Path) -> Iterator[Case]:
+    """What predict is told before Hydra reads it."""
+    for words in (["ckpt=x.ckpt", "input=a.png"], ["name=ram.mnist28_7", "+ckpt=runs/x/checkpoints/best.ckpt"]):
+        yield f"predict {words}", lambda words=words: arguments.prediction_overrides(words)
+    (tmp / "a_run" / "checkpoints").mkdir(parents=True, exist_ok=True)
+    yield "pipeline(a run)", lambda: zoo.pipeline(tmp / "a_run")
 
 
 def predictions(tmp: Path) -> Iterator[Case]:
@@ -381,6 +404,7 @@ def predictions(tmp: Path) -> Iterator[Case]:
         {"name": ram, "input": str(tmp / "no_pictures")}, {"name": ram, "input": str(tmp / "none*.png")},
         {"name": ram, "input": str(tmp / "bytes.txt")}, {"name": ram, "input": digit, "output": "/no/such/x.png"},
         {"name": ram, "input": digit, "output": f"{tmp}/x.nonsense"}, {"name": ram, "input": digit, "lines": True},
+        {"name": ram, "input": digit, "lines": "maybe", "output": f"{tmp}/x.png"}, {"name": ram, "input": digit, "output": str(tmp)},
         {"name": ram, "input": digit, "lines": True, "output": f"{tmp}/x.png"}, {"name": ram, "input": digit, "top": 0},
         {"name": ram, "input": digit, "top": "all"}, {"name": ram, "input": digit, "options": {"strats": 1}},
         {"name": ram, "input": digit, "options": {"starts": "x"}}, {"name": ram, "input": digit, "options": 3},
@@ -512,6 +536,8 @@ def described(tmp: Path) -> Iterator[Case]:
         yield f"describe({name})", lambda raw=raw: describe(raw)
     for given in ({"beam": 0}, {"decode": "mean"}, {"max_length": "x"}, {"normalise": "x"}, {"width": 3}):
         yield f"describe({given})", lambda given=given: describe(_digit(), **given)
+
+
 def words(tmp: Path) -> Iterator[Case]:
     """Texts, vectors and sentences with a blank."""
     (tmp / "text.txt").write_text("the first line\nanother line of the text\n" * 5)

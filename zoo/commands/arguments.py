@@ -75,7 +75,7 @@ def prediction_overrides(arguments: Iterable[str]) -> list[str]:
     arguments = list(arguments)
     for word in arguments:
         if key(word) == "ckpt":
-            release = f"scripts/release.py {unquoted(word[5:])} <slug>.<row> --folder <folder>"
+            release = f"scripts/release.py {unquoted(word.partition('=')[2])} <slug>.<row> --folder <folder>"
             raise ZooError(
                 f"predict reads released weights; `python {release}` makes them of a run, then name=<folder>"
             )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from zoo.commands.arguments import literal
 from zoo.commands.helping import say
-from zoo.errors import ZooError, in_one_sentence
+from zoo.errors import ZooError, check_flag, in_one_sentence
 from zoo.pipelines import InputError, Pipeline, Result, check_options, pipeline
 from zoo.release.plain import to_json
 
@@ -53,10 +53,13 @@ def answers(cfg: dict[str, Any]) -> dict[str, Any] | list[dict[str, Any]]:
         raise ZooError("say with what and of what: name=<slug>.<row> input=<path>")
     if not isinstance(options, dict):
         raise ZooError(f"options is {options!r}; expected options.<name>=<value>")
+    check_flag(lines=cfg["lines"])
     if cfg["lines"] and not output:
         raise ZooError("lines=true draws, so it needs output=<path>")
     if output and not Path(output).absolute().parent.is_dir():
         raise ZooError(f"{output}: there is no folder {Path(output).parent}")
+    if output and Path(output).is_dir():
+        raise ZooError(f"{output}: is a folder; expected the name of a picture, as {Path(output) / 'looks.png'}")
     pipe = pipeline(name)
     given = pipe.default if given is None else given
     if given is None:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
-from zoo.errors import UnknownName, ZooError, check_choice, check_whole, suggest
+from zoo.errors import (
+    UnknownName,
+    ZooError,
+    check_choice,
+    check_least,
+    check_number,
+    check_share,
+    check_whole,
+    suggest,
+)
 from zoo.training.overrides import key
 from zoo.training.reading import CheckpointError, read_checkpoint
 
 SCORED = {"val/f1": ("val/precision", "val/recall", "val/complete")}  # what only a whole validation measures
+STEPS = {  # keys of the trainer that Lightning takes as they come
+    "accumulate_grad_batches": partial(check_whole, 1),
+    "gradient_clip_val": partial(check_least, 0),
+    "val_check_interval": partial(check_number, 0),
+}
 READ_BY_MODELS = ("attention", "estimator", "self_attention")  # groups that a model's config refers to, or nobody reads
 
 
@@ -33,12 +48,16 @@ def check_config(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """
     check_whole(0, 2**32 - 1, seed=cfg.seed)
     check_choice(("min", "max", None), mode=cfg.mode)
+    check_share(failures=cfg.failures)
     model = str(OmegaConf.to_container(cfg.model, resolve=False))
     for group in READ_BY_MODELS:
         named = any(key(each).split(".")[0] == group for each in overrides)
         if named and cfg.get(group) is not None and not re.search(rf"[{{:.]{group}[}}.,]", model):
             raise ZooError(f"{cfg.model.get('_target_')} reads no {group}, so {group}= would change nothing")
     trainer = cfg.trainer
+    for name, check in STEPS.items():
+        if (value := trainer.get(name)) is not None:
+            check(**{f"trainer.{name}": value})
     if trainer.get("max_epochs") == -1:
         if trainer.get("max_steps", -1) == -1 and not trainer.get("max_time"):
             raise ZooError("trainer.max_epochs is -1, and neither trainer.max_steps nor trainer.max_time ends the run")

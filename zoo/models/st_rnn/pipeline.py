@@ -1,6 +1,7 @@
 """Visits in, the next place and what each visit adds to it out."""
 
 import datetime
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.errors import suggest
+from zoo.errors import check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.pipelines import InputError, Pipeline, Result
 from zoo.release import WeightsError
@@ -84,11 +85,26 @@ class NextPlace(Pipeline):
             batch: see the class.
             top: how many places are named.
         """
+        check_whole(1, top=top)
         return [self._one(each, top) for each in batch]
+
+    def read(self, given: str) -> Any:
+        """The dict, or the list of them, that is written as JSON, or stands so in a file."""
+        try:
+            written = Path(given).read_bytes().decode("utf-8-sig") if Path(given).is_file() else given
+        except (OSError, ValueError):  # too long for a file name, or bytes that are no text
+            written = given
+        try:
+            return json.loads(written)
+        except ValueError:
+            shape = '{"visits": [["2013-05-01T15:20", "ORD"]], "time": "2013-05-02T14:00"}'
+            raise InputError(f"{given[:60]}: neither JSON nor a file of it; expected such as {shape}") from None
 
     def _one(self, raw: Any, top: int) -> Next:
         if not isinstance(raw, dict) or not {"visits", "time"} <= raw.keys() <= {"visits", "time", "user"}:
             raise InputError("expected a dict with visits, time and perhaps user")
+        if not isinstance(raw["visits"], list | tuple):
+            raise InputError(f"visits is {type(raw['visits']).__name__}; expected a list of times and places")
         for visit in raw["visits"]:
             if not isinstance(visit, list | tuple) or len(visit) != 2:
                 raise InputError(f"a visit is {visit!r}; expected a time and a place")
@@ -114,12 +130,12 @@ class NextPlace(Pipeline):
         return Next(record, names[best[0]], found, added.tolist(), [tuple(each) for each in where])
 
     def _place(self, name: Any) -> int:
-        if name not in self.places:
+        if not isinstance(name, str) or name not in self.places:
             raise InputError(f"there is no place {name!r} in the data{suggest(name, self.places)}")
         return self.places[name]
 
     def _user(self, name: str | None) -> int | None:
-        if name is not None and name not in self.users:
+        if name is not None and not (isinstance(name, str) and name in self.users):
             raise InputError(f"there is no user {name!r} in the data{suggest(name, self.users)}; leave it out")
         return None if name is None else self.users[name]
 
