@@ -18,14 +18,11 @@ from omegaconf import OmegaConf
 from tests.conftest import ROOT
 
 READ = ("model", "data", "trainer", "seed", "monitor", "mode", "compile")  # of a config, what decides a number
-SINCE = {  # keys that came later, and the value with which they change nothing
-    "data.unknown": 0,
-    "data.bleu": None,
-    "data.dictionary": None,
-    "data.binarise": None,
+SINCE = {  # keys that came later, and the value with which they change nothing; of others none, false or 0
     "data.digits": 1,
     "data.test": "test",
     "model.reward": "correct",
+    "model.std": 1.0,  # of the reader's words, as torch draws them
     "trainer.enable_progress_bar": True,
     "trainer.accumulate_grad_batches": 1,
     "trainer.max_steps": -1,
@@ -76,10 +73,7 @@ def composed_from(conf: Path, words: list[str]) -> dict[str, Any]:
     with initialize_config_dir(str(conf), version_base="1.3"):
         cfg = compose("train", overrides=words)
     parts = {key: OmegaConf.to_container(cfg, resolve=False).get(key) for key in READ}
-    group = {"attention": cfg.get("attention"), "self_attention": cfg.get("self_attention")}
-    for key, chosen in group.items():  # a reference in one of two spellings
-        if key in (parts["model"] or {}):
-            parts["model"][key] = OmegaConf.to_container(chosen) if chosen is not None else None
+    parts["model"] = OmegaConf.to_container(cfg.model, resolve=True)  # it refers to groups, in several spellings
     return {key: value for key, value in flat(parts) if not key.endswith("_target_")}
 
 
@@ -101,18 +95,35 @@ def conf_of(commit: str, confs: dict[str, Path]) -> Path:
     return confs[commit]
 
 
+def changed(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What a command composed, and composes now, by the keys that are not the same."""
+
+    def same(key: str) -> bool:
+        if key in then:
+            return then[key] == now.get(key)
+        return now[key] == SINCE[key] if key in SINCE else not now[key]
+
+    return {key: (then.get(key), now.get(key)) for key in then | now if not same(key)}
+
+
 @pytest.mark.parametrize(("commit", "command"), measured())
 def test_the_printed_command_is_what_was_run(commit, command, confs):
     words = overrides(command)
     then, now = composed_from(conf_of(commit, confs), words), composed_from(ROOT / "conf", words)
-    then = {key: SINCE[key] for key in SINCE.keys() & now.keys()} | then
-    assert {key: now.get(key) for key in then | now} == {key: then.get(key) for key in then | now}
+    assert changed(then, now) == {}
 
 
 def test_a_changed_default_would_be_seen(confs):
     """With the share of unknown words that new runs have, a row of the time before is another one."""
     commit, command = next(each.values for each in measured() if each.id == "luong/debian_de_en")
     words = overrides(command)
-    then = composed_from(conf_of(commit, confs), words)
-    now = composed_from(ROOT / "conf", [*words, "data.unknown=0.05"])
-    assert now["data.unknown"] == 0.05 and "data.unknown" not in then
+    then, now = (
+        composed_from(conf_of(commit, confs), words),
+        composed_from(ROOT / "conf", [*words, "data.unknown=0.05"]),
+    )
+    assert changed(then, now) == {"data.unknown": (None, 0.05)}
+    assert changed({"a": 1, "b": 2}, {"b": 3, "c": True, "d": False}) == {
+        "a": (1, None),
+        "b": (2, 3),
+        "c": (None, True),
+    }

@@ -91,14 +91,15 @@ class NextPlace(Pipeline):
     def read(self, given: str) -> Any:
         """The dict, or the list of them, that is written as JSON, or stands so in a file."""
         try:
-            written = Path(given).read_bytes().decode("utf-8-sig") if Path(given).is_file() else given
-        except (OSError, ValueError):  # too long for a file name, or bytes that are no text
-            written = given
+            stored = Path(given).is_file()
+        except (OSError, ValueError):  # too long for a file name
+            stored = False
         try:
-            return json.loads(written)
+            return json.loads(Path(given).read_bytes() if stored else given)
         except ValueError:
             shape = '{"visits": [["2013-05-01T15:20", "ORD"]], "time": "2013-05-02T14:00"}'
-            raise InputError(f"{given[:60]}: neither JSON nor a file of it; expected such as {shape}") from None
+            what = given if stored else given[:60]
+            raise InputError(f"{what}: neither JSON nor a file of it; expected such as {shape}") from None
 
     def _one(self, raw: Any, top: int) -> Next:
         if not isinstance(raw, dict) or not {"visits", "time"} <= raw.keys() <= {"visits", "time", "user"}:
