@@ -53,8 +53,13 @@ class Titled(Bucketed):
         return self.pairs[index].article.split()
 
     def copies(self, article: list[str]) -> list[int]:
-        """What the decoder writes to copy each word: its title id, or the size of that vocabulary + its first place."""
-        return [self.known.get(word) or len(self.known) + article.index(word) for word in article]
+        """What the decoder writes to copy each word: its title id, or the size of that vocabulary + its first place.
+
+        Padding stands for punctuation, which titles do not have.
+        """
+        size = len(self.known)
+        numbers = [self.known.get(word) or size + article.index(word) for word in article]
+        return [i if has_letters(word) else PAD for i, word in zip(numbers, article, strict=True)]
 
     def __getitem__(self, share: Share) -> dict[str, Tensor]:
         index, tokens, _ = share
@@ -73,9 +78,9 @@ class Headlines(Sentences):
 
     A batch holds `source` (batch, S), the words of the sentences; `target` (batch, T + 1), bos, title and eos; `copy`
     (batch, S), for each word of the sentence its number among what a title may have (beyond the vocabulary of titles:
-    a word that it lacks, by the place where the sentence has it first); all int64 and padded with 0; `index` (batch,),
-    positions in the split; and `tokens`, how many words and eos the batches of all processes hold together, divided by
-    the number of processes.
+    a word that it lacks, by the place where the sentence has it first; 0: punctuation); all int64 and padded with 0;
+    `index` (batch,), positions in the split; and `tokens`, how many words and eos the batches of all processes hold
+    together, divided by the number of processes.
 
     Titles have no punctuation. Filters leave pairs out of every split of Debian and out of training alone elsewhere,
     whose test sets are what they are.

@@ -491,6 +491,7 @@ def test_a_description_becomes_a_headline_with_its_attention(pipe):
     torch.testing.assert_close(result.attention.weights.sum(-1), torch.ones(1, 1, 3))
     many = pipe(["Zyx 3.11 reads files quickly.", "A game."])
     assert many[0].text == result.text and len(many) == 2
+    assert not {".", ","} & {word for each in pipe("Zyx , . , quickly .", n_best=50).others for word in each.split()}
     only = pipe("Zyx 3.11", extractive=True, length=2)
     assert set(only.text.split()) <= {"zyx", "3.11"}
     with pytest.raises(InputError, match="no headline can be written"):

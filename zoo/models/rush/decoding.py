@@ -57,10 +57,11 @@ def write(network: ABS, source: Tensor, copy: Tensor, search: Search) -> Titles:
     Unknown words are never written, and neither is the end symbol before its place, which is after N words.
 
     Args:
-        source, copy: (batch, S) int64, padded with 0.
+        source: (batch, S) int64, padded with 0.
+        copy: (batch, S) int64, the numbers of the same words; 0 for those that no title has, such as punctuation.
     """
-    mask, words = source != PAD, network.VW.out_features
-    memory, every = network.encode(source, mask), words + source.shape[1]
+    mask, words = copy != PAD, network.VW.out_features
+    memory, every = network.encode(source, source != PAD), words + source.shape[1]
     batch, device = len(source), source.device
     banned, weights = _banned(copy, mask, words, search), network.alpha[1:]
     shortest = max(network.context, 2)  # words that the next one, or a feature of it, depends on

@@ -1,5 +1,6 @@
 """A description in, its headline and where the attention was for each word out."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from zoo.models.rush.decoding import Search, Titles, write
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.search import PAD, UNK
+
+PLAIN = re.compile(r"[\w#]")  # what no punctuation is without, as in datamodules.summaries, across the fence
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Summarise(Pipeline):
         splitter = source.pre_tokenizer.pre_tokenize_str(source.normalizer.normalize_str(line))
         words = [word for word, _ in splitter][:end]
         ids, known = [max(i, UNK) for i in found.ids[:end]], target.get_vocab()
-        copy = [known.get(word) or len(known) + words.index(word) for word in words]
+        numbers = [known.get(word) or len(known) + words.index(word) for word in words]
+        copy = [i if PLAIN.search(word) else PAD for i, word in zip(numbers, words, strict=True)]
         return Read(ids, copy, words, spelt[:end])
 
     def _told(self, found: Titles, row: int, read: "Read", n_best: int) -> Headline:
