@@ -262,6 +262,23 @@ def test_padding_changes_nothing(reader, cell_):
     torch.testing.assert_close(alone, network(document, question)[1:])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["attentive", "deep_lstm"])
+def test_a_compiled_step_computes_the_same(reader):
+    document, question = ids()
+    network = make(reader).float()
+    expected = network(document, question)
+    expected.square().sum().backward()
+    gradients = [p.grad for p in network.parameters()]
+    network.zero_grad()
+    network.compile()
+    found = network(document, question)
+    found.square().sum().backward()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, atol=1e-3, rtol=1e-3)
+
+
 def test_a_document_backwards_swaps_the_directions():
     torch.manual_seed(0)
     module = Bidirectional(4, 3, "peephole", False)
