@@ -44,8 +44,8 @@ def run(tmp_path_factory):
     model = LitSourceCNN(**arguments)
     (folder / "checkpoints").mkdir(parents=True), (folder / ".hydra").mkdir()
     torch.save({"state_dict": model.state_dict(), "hyper_parameters": arguments}, folder / "checkpoints/best.ckpt")
-    config = {"_target_": "datamodules.next_words.NextWords", **DATA}
-    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump({"data": config}))
+    config = {"_target_": "datamodules.next_words.NextWords", "seed": "${seed}", **DATA}
+    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump({"seed": 0, "data": config}))
     return folder
 
 
