@@ -2,7 +2,7 @@
 
 python scripts/gates.py <run> [<run> ...] [--translators luong.debian_de_en] [--gold text.gold] [--output gates.json]
 
-A run is the folder of a finished training of source_cnn. Links are those of the aligner of its data, or gold ones: a
+A run is the folder of a finished training of source_cnn. Links are those of the aligner of its data, and gold ones: a
 line for each pair of the test split, of which those without links are left out; or "debian", those that were made by
 hand for some pairs and ship with the zoo. Beside the models stand even weights and weights on the diagonal alone. Only
 pairs count whose words can be found among the pieces of each translator.
@@ -41,11 +41,13 @@ class Words:
     def __init__(self, data: NextWords, gold: str | None):
         self.data, self.split = data, data.split("test")
         self.size = [(int(t) - 2, int(s) - 1) for t, s in zip(*(self._lengths()), strict=True)]
-        aligned = [self._links(i) for i in range(len(self.split))]
-        self.gold = [(links, links) for links in aligned] if gold is None else self._read(gold)
-        if len(self.gold) != len(self.split):
-            raise ZooError(f"{gold}: {len(self.gold)} sentences for the {len(self.split)} pairs of the test split")
-        self.found = aligned
+        self.found = [self._links(i) for i in range(len(self.split))]
+        self.links = {"aligner": [(links, links) for links in self.found]}  # sure and possible ones
+        if gold is not None:
+            self.links["gold"] = self._read(gold)
+            if len(self.links["gold"]) != len(self.split):
+                count = len(self.links["gold"])
+                raise ZooError(f"{gold}: {count} sentences for the {len(self.split)} pairs of the test split")
 
     def _read(self, gold: str) -> list[tuple[Links, Links]]:
         if gold != "debian":
@@ -107,21 +109,20 @@ def attention(pipe: Translate, words: Words) -> Looks:
     return found
 
 
-def measure(looks: Looks, words: Words, kept: set[int]) -> dict[str, float]:
+def measure(looks: Looks, links: list[tuple[Links, Links]], kept: list[int]) -> dict[str, float]:
     """Mass on links and the share of words whose heaviest source word is linked, in percent, and the error rate."""
-    mass, right, count, links = 0.0, 0, 0, []
-    for i in sorted(kept):
+    mass, right, count, found = 0.0, 0, 0, []
+    for i in kept:
         linked: dict[int, list[int]] = {}
-        for s, t in words.gold[i][0]:
+        for s, t in links[i][0]:
             linked.setdefault(t, []).append(s)
         best = looks[i].argmax(1).tolist()
-        links.append({(s, t) for t, s in enumerate(best)})
+        found.append({(s, t) for t, s in enumerate(best)})
         for t, sources in linked.items():
             mass += looks[i][t, sources].sum().item()
             right += best[t] in sources
             count += 1
-    gold = [words.gold[i] for i in sorted(kept)]
-    error = alignment_error_rate(links, [sure for sure, _ in gold], [possible for _, possible in gold])
+    error = alignment_error_rate(found, *zip(*(links[i] for i in kept), strict=True))
     return {
         "mass %": 100 * mass / count,
         "heaviest linked %": 100 * right / count,
@@ -148,7 +149,7 @@ def draw(looks: dict[str, Looks], words: Words, pair: int) -> Figure:
     axes = figure.subplots(1, len(looks), sharey=True, squeeze=False)[0]
     for ax, (name, found) in zip(axes, looks.items(), strict=True):
         ax.imshow(found[pair], cmap="Blues", vmin=0, vmax=1)
-        for s, t in words.gold[pair][0]:
+        for s, t in words.links.get("gold", words.links["aligner"])[pair][0]:
             ax.add_patch(Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, edgecolor=FRAME, linewidth=1.5))
         ax.set_xticks(range(len(source)), source, rotation=60, ha="right", rotation_mode="anchor")
         ax.set_yticks(range(len(target)), target)
@@ -171,20 +172,22 @@ def main() -> None:
         looks = {f"{run.parent.name}": gates(model, words) for run, model in zip(given.runs, models, strict=True)}
         looks |= {name: attention(pipeline(name), words) for name in given.translators} | baselines(words)
         looks = {name: found for name, found in looks.items() if found}
-        kept = set.intersection(*({*found} for found in looks.values())) & {
-            i for i, (_, possible) in enumerate(words.gold) if possible
-        }
-        if given.picture:
-            pair = min(kept) if given.pair is None else given.pair
-            if pair not in kept:
-                raise ZooError(f"pair is {pair}; those that count are {', '.join(map(str, sorted(kept)))[:300]}")
-            save(draw({name: found for name, found in looks.items() if name not in PLAIN}, words, pair), given.picture)
-        told = {name: measure(found, words, kept) for name, found in looks.items()}
+        common = set.intersection(*({*found} for found in looks.values()))
+        told = {}
+        for name, links in words.links.items():
+            kept = sorted(i for i in common if links[i][1])
+            if not kept:
+                raise ZooError(f"no pair of the test split has links ({name}), or is found among the pieces")
+            told[name] = {"sentences": len(kept)} | {each: measure(found, links, kept) for each, found in looks.items()}
         if given.gold:
-            gold = [words.gold[i] for i in sorted(kept)]
-            error = alignment_error_rate([words.found[i] for i in sorted(kept)], *zip(*gold, strict=True))
-            told[f"aligner ({words.data.aligner})"] = {"AER %": 100 * error}
-    text = json.dumps({"sentences": len(kept), "models": told}, indent=2)
+            error = alignment_error_rate([words.found[i] for i in kept], *zip(*(links[i] for i in kept), strict=True))
+            told["gold"][f"aligner {words.data.aligner}"] = {"AER %": 100 * error}
+        if given.picture:
+            pair = kept[0] if given.pair is None else given.pair
+            if pair not in kept:
+                raise ZooError(f"pair is {pair}; those that count are {', '.join(map(str, kept))[:300]}")
+            save(draw({name: found for name, found in looks.items() if name not in PLAIN}, words, pair), given.picture)
+    text = json.dumps(told, indent=2)
     if given.output:
         given.output.write_text(text + "\n")
     print(text)

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -64,8 +65,8 @@ class LitSourceCNN(ZooModule):
         model = cls(**stored["hyper_parameters"]).eval()
         try:
             model.load_state_dict(stored["state_dict"])
-            config = yaml.safe_load((run / ".hydra/config.yaml").read_text())["data"]
-        except (RuntimeError, OSError, KeyError, yaml.YAMLError) as error:
+            config = OmegaConf.to_container(OmegaConf.load(run / ".hydra/config.yaml").data, resolve=True)
+        except (RuntimeError, OSError, ValueError, AttributeError, OmegaConfBaseException) as error:
             reason = " ".join(str(error).split())
             raise ZooError(f"{run}: not the folder of a finished run of source_cnn ({reason})") from None
         return model, config
