@@ -20,6 +20,7 @@ RELEASED = [
 # half a minute or more each: a part of their test set in `make test`, which tells broken weights, and all for a release
 LONG = ("bahdanau.debian_", "draw.mnist", "former.debian_characters", "luong.debian_", "transformer.debian_")
 LONG += ("source_cnn.debian_",)
+LONG += ("show_attend_tell.",)
 CASES = [
     *((*row, 200 if row[0].startswith(LONG) else None) for row in RELEASED),
     *(pytest.param(*row, None, marks=pytest.mark.slow) for row in RELEASED if row[0].startswith(LONG)),
