@@ -31,7 +31,7 @@ def main() -> None:
     data = MNIST(canvas=config["preprocess"]["size"], scale=[0.5, 1.5])
     data.setup()
     batch = data.batch("test", torch.arange(given.pictures))
-    print(f"{'':8}{'policy':>12}{'controlled':>12}{'ratio':>8}{'theta':>12}{'controlled':>12}{'ratio':>8}")
+    print(f"{'':8}{'policy':>12}{'controlled':>12}{'ratio':>10}{'theta':>12}{'controlled':>12}{'ratio':>10}")
     for kind in KINDS:
         found = []
         for control in (False, True):
@@ -40,7 +40,7 @@ def main() -> None:
         line = f"{kind:8}"
         for part in ("policy", "theta"):
             plain, controlled = (each[part] for each in found)
-            line += f"{plain:12.3g}{controlled:12.3g}{plain / controlled:8.2f}"
+            line += f"{plain:12.3g}{controlled:12.3g} {plain / controlled:9.4g}"
         print(line, flush=True)
 
 

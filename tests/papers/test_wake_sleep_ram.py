@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 import zoo
 from datamodules.mnist import MNIST
 from tests import small
+from tests.conftest import called
 from tests.nn.test_glimpse import slow_retina
 from zoo import release
 from zoo.errors import ZooError
@@ -376,11 +378,17 @@ def test_pictures_and_labels_that_cannot_be_are_refused():
 
 
 @pytest.fixture
-def pipe(tmp_path):
+def weights(tmp_path):
+    """A folder of released weights."""
     torch.manual_seed(0)
     network = wander(WakeSleepRAM(**TINY))
     given = {"name": "wake_sleep_ram.scaled100_wsq_c", "config": TINY, "preprocess": {"size": 60, "digit": 28}}
-    return zoo.pipeline(release.save(network, tmp_path / "weights", **given))
+    return release.save(network, tmp_path / "weights", **given)
+
+
+@pytest.fixture
+def pipe(weights):
+    return zoo.pipeline(weights)
 
 
 def bar() -> np.ndarray:
@@ -447,3 +455,23 @@ def test_the_variance_is_logged_and_changes_nothing(composed, tmp_path):
             assert "train/variance_policy" in log.read_text()
         weights.append(torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_script_prints_the_variance_of_every_estimator(weights):
+    printed = called("estimators", str(weights), "--draws", "3", "--pictures", "2").stdout.splitlines()
+    assert [line.split()[0] for line in printed[1:]] == list(KINDS)
+    for line in printed[1:]:
+        _, policy, controlled, ratio, *_ = line.split()
+        assert float(policy) / float(controlled) == pytest.approx(float(ratio), rel=0.02, abs=0.01)
+
+
+def test_the_pictures_of_the_room_are_drawn(weights, tmp_path):
+    run = tmp_path / "run"
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra/config.yaml").write_text("estimator: {kind: wake_q, control: true, samples: 5}\n")
+    (run / "metrics.csv").write_text(
+        "step,train/error,train/variance_policy,train/ess\n0,,0.1,\n49,88.0,,4.9\n99,80.0,,4.5\n"
+    )
+    for words in (["curves", str(run)], ["paths", str(weights), "--pictures", "2"], ["posterior"]):
+        called("figures/wake_sleep", *words, "--output", str(tmp_path / f"{words[0]}.png"))
+        assert Image.open(tmp_path / f"{words[0]}.png").size[0] > 300
