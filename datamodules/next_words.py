@@ -91,6 +91,8 @@ class NextWords(Translation):
                 raise DataError(f"{name} is {value!r}, not one of {', '.join(known)}")
         if alignments and affiliation == "expected":
             raise DataError("affiliation is 'expected', which an aligner tells and a file does not: alignments=null")
+        if affiliation == "expected" and aligner != "hmm":
+            raise DataError(f"affiliation is 'expected', which {aligner} cannot tell without the whole target; hmm can")
         self.longest, self.aligner, self.iterations, self.symmetry = longest, aligner, iterations, symmetry
         self.alignments, self.affiliation, self.heads = alignments, affiliation, heads
         self._aligners: tuple[Aligner, Aligner] | None = None
@@ -135,12 +137,12 @@ class NextWords(Translation):
         return self._splits[split]
 
     def link(self, split: Aligned, links: list[Links], centers: list[list[int]], source: list, target: list) -> None:
-        """Gives a split links and affiliated words, both without end symbols as the ids are, which are added here."""
+        """Gives a split links, to which those of the end symbols are added, and affiliated words, which have them."""
         split.links = Side(
             [*(t * (len(f) + 1) + s for s, t in sorted(found)), (len(e) + 1) * (len(f) + 1) - 1]
             for found, f, e in zip(links, source, target, strict=True)
         )
-        split.center = Side([*center, len(f)] for center, f in zip(centers, source, strict=True))
+        split.center = Side(centers)
         split.told, split.heads = self.affiliation == "reference", None
 
     def linked(self, split: str) -> dict[int, Links]:
@@ -155,7 +157,7 @@ class NextWords(Translation):
     def _linked(
         self, split: str, source: list, target: list, lengths: list, kept: list[int]
     ) -> tuple[list[Links], list[list[int]]]:
-        """Links and affiliations of the kept pairs, without end symbols."""
+        """Links of the kept pairs without end symbols, and affiliations with them."""
         if self.alignments:
             every = read_links(Path(self.alignments) / f"{self.names[split]}.align", lengths)
             links = [every[i] for i in kept]
@@ -163,7 +165,11 @@ class NextWords(Translation):
         return self.align(source, target)
 
     def align(self, source: list[list[int]], target: list[list[int]]) -> tuple[list[Links], list[list[int]]]:
-        """Links of pairs of ids without end symbols, and the source word that each target word is affiliated with."""
+        """Links of pairs of ids without end symbols, and the source word that each target word is affiliated with.
+
+        The end symbol is the last of these words. It is affiliated with the source's end; but where the next word is
+        not known, nobody knows that it is the end either, and it stands where another word would be expected.
+        """
         forward, backward = self.aligners
         there, back = forward.posteriors(source, target), backward.posteriors(target, source)
         links = [
@@ -171,7 +177,7 @@ class NextWords(Translation):
             for (one, _), (other, _) in zip(there, back, strict=True)
         ]
         if self.affiliation == "expected":
-            return links, [ahead.argmax(1).tolist() if len(ahead) else [] for _, ahead in there]
+            return links, [ahead.argmax(1).tolist() if ahead.shape[1] else [0] * len(ahead) for _, ahead in there]
         return links, _affiliated(links, source, target)
 
     @property
@@ -191,4 +197,5 @@ class NextWords(Translation):
 
 
 def _affiliated(links: list[Links], source: list[list[int]], target: list[list[int]]) -> list[list[int]]:
-    return [affiliated(found, len(f), len(e)) for found, f, e in zip(links, source, target, strict=True)]
+    """Of each pair the affiliated word of each target word, and the source's end for the target's."""
+    return [[*affiliated(found, len(f), len(e)), len(f)] for found, f, e in zip(links, source, target, strict=True)]

@@ -35,7 +35,7 @@ class Posterior(NamedTuple):
 
     cells: Tensor  # (batch, T, S + 1): p(a_i = j | e, f)
     jumps: Tensor  # (S, S): expected moves from one source word to another, summed over the batch
-    ahead: Tensor  # (batch, T, S): p(a_i = j | e_1 .. e_{i-1}, f), before e_i is known; over real words it sums to one
+    ahead: Tensor  # (batch, T + 1, S): p(a_i = j | e_1 .. e_{i-1}, f), before e_i is known; the last after all words
     log_likelihood: float
 
 
@@ -79,15 +79,16 @@ class Aligner:
 
     def posteriors(self, source: Ids, target: Ids) -> list[tuple[Tensor, Tensor]]:
         """For each pair p(a_i = j | e, f), (T, S + 1) with the empty word last, and what was to be expected before e_i
-        was known, (T, S). A pair with an empty side has tensors without entries."""
+        was known, (T + 1, S), the last after all words. Of a pair with an empty side nothing is known: zeros."""
         found = [
-            (torch.zeros(len(e), len(f) + 1), torch.zeros(len(e), len(f))) for f, e in zip(source, target, strict=True)
+            (torch.zeros(len(e), len(f) + 1), torch.zeros(len(e) + 1, len(f)))
+            for f, e in zip(source, target, strict=True)
         ]
         for batch in self._batches(source, target):
             posterior = self._expect(batch, self.model)
             for row, i in enumerate(batch.index):
                 length = len(target[i])
-                found[i] = (posterior.cells[row, :length].float(), posterior.ahead[row, :length].float())
+                found[i] = (posterior.cells[row, :length].float(), posterior.ahead[row, : length + 1].float())
         return found
 
     def _batches(self, source: Ids, target: Ids) -> Iterator[Batch]:
@@ -151,7 +152,8 @@ class Aligner:
         cells = torch.where(batch.real[..., None], joint / total, 0)
         none = torch.zeros(width, width, dtype=torch.float64)
         log_likelihood = total.squeeze(-1).log()[batch.real].sum().item()
-        return Posterior(cells, none, prior / (1 - self.null), log_likelihood)
+        after = torch.full_like(prior[:, :1], 1 / width)  # these models say nothing of a word that there is not
+        return Posterior(cells, none, torch.cat([prior / (1 - self.null), after], 1), log_likelihood)
 
     def _chain(self, batch: Batch) -> Posterior:
         """Forward and backward over the target words; an empty word remembers the last source word."""
@@ -169,6 +171,7 @@ class Aligner:
             before.append(here), ahead.append(expected), scales.append(scale)
             found.append(word / scale), skipped.append(skip / scale)
             here = torch.where(real, (word + skip) / scale, here)
+        ahead.append(here @ move)
         later = torch.ones(size, width, dtype=torch.float64)
         cells = torch.zeros(size, length, width + 1, dtype=torch.float64)
         jumps = torch.zeros(width, width, dtype=torch.float64)

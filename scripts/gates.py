@@ -144,7 +144,7 @@ def baselines(words: Words) -> dict[str, Looks]:
 def draw(looks: dict[str, Looks], words: Words, pair: int) -> Figure:
     """A matrix for each model, target words down and source words across, links framed."""
     source, target = words.lines(0)[pair], words.lines(1)[pair]
-    width, height = 0.45 * len(source) + 0.4, 0.3 * len(target) + 1.9
+    width, height = 0.45 * len(source) + 0.6, 0.4 * len(target) + 2.2  # words below and above
     figure = Figure(figsize=(width * len(looks) + 1.2, height), dpi=120, layout="constrained")
     axes = figure.subplots(1, len(looks), sharey=True, squeeze=False)[0]
     for ax, (name, found) in zip(axes, looks.items(), strict=True):

@@ -56,7 +56,7 @@ def test_posteriors_and_likelihood_are_those_of_all_alignments(model):
     total = 0.0
     for f, e, (cells, ahead) in zip(SOURCE, TARGET, aligner.posteriors(SOURCE, TARGET), strict=True):
         if not (f and e):
-            assert cells.shape == (len(e), len(f) + 1) and not cells.any()
+            assert cells.shape == (len(e), len(f) + 1) and not cells.any() and len(ahead) == len(e) + 1
             continue
         width = len(f)
         expected, before = np.zeros((len(e), width + 1)), np.zeros((len(e), width))
@@ -71,7 +71,7 @@ def test_posteriors_and_likelihood_are_those_of_all_alignments(model):
                     before[i, a[i]] += known / table(aligner, f[a[i]], e[i])
         total += math.log(expected[0].sum())
         np.testing.assert_allclose(cells, expected / expected.sum(1, keepdims=True), atol=1e-6)
-        np.testing.assert_allclose(ahead, before / before.sum(1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(ahead[:-1], before / before.sum(1, keepdims=True), atol=1e-6)
     assert aligner._update(list(aligner._batches(SOURCE, TARGET)), model) == pytest.approx(total)
 
 
