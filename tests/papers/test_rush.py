@@ -293,6 +293,9 @@ def test_line_search_is_at_least_a_grid(seed):
     alpha, direction = np.array([1.0, 0.2, -0.3, 0.0, -0.1]), np.eye(5)[1 + seed % 4]
     step, found = search_line(alpha, direction, features, scores, -5.0, 5.0)
     assert -5 <= step <= 5 and found == pytest.approx(chosen(alpha + step * direction, features, scores))
+    open_step, open_found = search_line(alpha, direction, features, scores, -np.inf, np.inf)
+    assert open_found >= found - 1e-9
+    assert open_found == pytest.approx(chosen(alpha + open_step * direction, features, scores))
     grid = [chosen(alpha + t * direction, features, scores) for t in np.linspace(-5, 5, 2001)]
     assert found >= max(grid) - 1e-9
 
@@ -411,6 +414,16 @@ def test_the_rate_is_halved_after_an_epoch_that_is_no_better(data):
     stored = {}
     model.on_save_checkpoint(stored)
     assert stored == {"lowest": 7.0}
+
+
+def test_tables_are_shortened_before_the_validation_of_their_epoch(data):
+    model = lit(LitABS, data, longest=0.5)
+    model.trainer.is_last_batch = False
+    model.on_train_batch_end(None, None, 0)
+    assert model.network.E.weight.norm(dim=1).max() > 1
+    model.trainer.is_last_batch = True
+    model.on_train_batch_end(None, None, 1)
+    assert model.network.E.weight.norm(dim=1).max() <= 0.5001
 
 
 def test_tuning_writes_lists_and_moves_the_weights_alone(data):

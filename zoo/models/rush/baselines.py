@@ -14,7 +14,7 @@ from zoo.errors import OFTEN, check_choice, check_whole
 from zoo.models.rush.kneser_ney import Counts
 from zoo.models.rush.module import Batch, LitTitles
 
-METHODS = ("prefix", "prefix75", "retrieval", "neighbour", "keywords")
+METHODS = ("prefix", "prefix75", "retrieval", "titles", "keywords")
 KEYWORDS, CHARACTERS = 2, 75
 
 
@@ -54,9 +54,9 @@ class LitBaseline(LitTitles):
 
     Args:
         method: "prefix", the first `length` words of the sentence without punctuation; "prefix75", as many as its first
-            75 characters hold (PREFIX of the paper); "retrieval", the title of the training pair whose title matches
-            the sentence best by BM25 (IR of the paper); "neighbour", that of the pair whose sentence does; "keywords",
-            two words of the sentence that are rare in training, then its first words.
+            75 characters hold (PREFIX of the paper); "retrieval", the title of the
+            training pair whose sentence matches best by BM25 (IR of the paper); "titles", the title that matches the
+            sentence best; "keywords", two words of the sentence that are rare in training, then its first words.
         length: words of a title; of prefix and keywords alone.
         bytes: see :meth:`zoo.models.rush.module.LitTitles.score_by`.
         source_vocabulary, target_vocabulary: not used.
@@ -84,9 +84,9 @@ class LitBaseline(LitTitles):
 
     @property
     def index(self) -> BM25:
-        """The sentences or, of retrieval, the titles of training, indexed when they are asked for."""
+        """The sentences or, of "titles", the titles of training, indexed when they are asked for."""
         if self._index is None:
-            side = 1 if self.method == "retrieval" else 0
+            side = 1 if self.method == "titles" else 0
             pairs = self.trainer.datamodule.pairs("train")
             self._index = BM25([(pair.titles[0] if side else pair.article).split() for pair in pairs])
         return self._index
@@ -101,7 +101,7 @@ class LitBaseline(LitTitles):
     def title(self, article: list[str]) -> str:
         """The title of a sentence, a line of words."""
         words = [word for word in article if any(letter.isalnum() or letter == "#" for letter in word)]
-        if self.method in ("retrieval", "neighbour"):
+        if self.method in ("retrieval", "titles"):
             best = int(self.index.scores(words).argmax())
             return self.trainer.datamodule.pairs("train")[best].titles[0]
         if self.method == "keywords":

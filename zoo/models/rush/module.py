@@ -73,8 +73,8 @@ class LitABS(LitTitles):
 
     Args:
         halve: whether the learning rate is halved after each epoch whose perplexity in validation is not the lowest yet
-            (section 3.3).
-        longest: L2 norm to which the rows of all tables are shortened after each epoch; None: never.
+            (section 7.3).
+        longest: L2 norm to which the rows of all tables are shortened after each epoch (section 7.3); None: never.
         length: N, words of every title that is written; None: none is written.
         beam, extractive, copy_unknown: see :class:`zoo.models.rush.decoding.Search`.
         bytes: see :meth:`LitTitles.score_by`.
@@ -121,8 +121,8 @@ class LitABS(LitTitles):
         if self.longest is not None and not self.trainer.global_step:
             self.network.renormalise(self.longest)
 
-    def on_train_epoch_end(self) -> None:
-        if self.longest is not None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.longest is not None and self.trainer.is_last_batch:  # what is validated is what is saved
             self.network.renormalise(self.longest)
 
     def on_validation_epoch_end(self) -> None:

@@ -161,7 +161,7 @@ class ABS(nn.Module):
 
     @torch.no_grad()
     def renormalise(self, longest: float) -> None:
-        """Shortens the rows of all tables that are longer, to that L2 norm (section 3.3)."""
+        """Shortens the rows of all tables that are longer, to that L2 norm (section 7.3)."""
         for table in (module for module in self.modules() if isinstance(module, nn.Embedding)):
             norms = table.weight.norm(dim=1, keepdim=True)
             table.weight.mul_(longest / norms.clamp(min=longest))

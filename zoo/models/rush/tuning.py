@@ -53,7 +53,8 @@ def search_line(
 ) -> tuple[float, float]:
     """The step t in [low, high] whose weights alpha + t direction choose the best titles, and their mean score.
 
-    t is the middle of the best interval between corners, which need not be the only one.
+    t is the middle of the best interval between corners, which need not be the only one; of an interval without an end
+    it is one step beyond the corner, so that weights stay near where something was seen.
     """
     offset, slope = features @ alpha, features @ direction  # each title is a line offset + t slope
     rows = np.arange(len(offset))
@@ -85,7 +86,10 @@ def search_line(
     totals = np.concatenate([[total], total + gains[order].cumsum()])
     wide = np.diff(edges) > 1e-9
     best = int(np.where(wide, totals, -np.inf).argmax())
-    return float((edges[best] + edges[best + 1]) / 2), float(totals[best] / len(offset))
+    left = edges[best] if best or np.isfinite(low) else edges[best + 1] - 2
+    right = edges[best + 1] if best < len(edges) - 2 or np.isfinite(high) else edges[best] + 2
+    step = 0.0 if len(edges) == 2 else float((left + right) / 2)
+    return step, float(totals[best] / len(offset))
 
 
 def tune(alpha: np.ndarray, features: np.ndarray, scores: np.ndarray, starts: int = 8, seed: int = 0) -> np.ndarray:
