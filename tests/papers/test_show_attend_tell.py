@@ -116,8 +116,10 @@ class Oracle:
     def alpha(self):
         e = []
         for a in self.a:
-            seen = np.tanh(self.affine("before", a)) if "before.weight" in self.p else a
-            hidden = np.tanh(self.affine("f_att.W_a", self.h) + self.affine("f_att.U_a", seen))
+            seen = self.affine("f_att.U_a", a if "f_att.P.weight" not in self.p else self.affine("f_att.P", a))
+            if "f_att.b_2" in self.p:  # two affine maps with nothing between, and tanh, as in the authors' code
+                seen = np.tanh(seen + self.p["f_att.b_2"])
+            hidden = np.tanh(self.affine("f_att.W_a", self.h) + seen)
             e.append(self.p["f_att.v_a"] @ hidden)
         e = np.exp(np.array(e) - max(e))
         return e / e.sum()
@@ -302,8 +304,7 @@ def test_the_entropy_and_the_authors_scaling():
     theirs = lit(
         attention="hard", expected=0.0, reward_weight=0.1, entropy_weight=0.5, penalty=0.0, hard_scaling="authors"
     )
-    told = plain.tell(batch)
-    one, other = (model.loss(batch) for model in (plain.eval(), theirs.eval()))
+    plain.eval(), theirs.eval()
     theirs.network.load_state_dict(plain.network.state_dict())
     noise = torch.rand(2, 4, generator=torch.Generator().manual_seed(0))
     told = plain.network(batch["image"], batch["caption"][:, :-1], noise)

@@ -14,7 +14,7 @@ from zoo.models.show_attend_tell.encoder import annotations, make_encoder
 from zoo.models.show_attend_tell.perceptron import Perceptron
 from zoo.nn.cell import lstm_cell
 from zoo.nn.hard import sample_categorical
-from zoo.nn.kernels import Dropout, at_least_float32, tanh
+from zoo.nn.kernels import Dropout, at_least_float32
 from zoo.nn.lengths import check_symbols
 from zoo.nn.shared import Linear, Share, loop, share
 
@@ -93,8 +93,7 @@ class ShowAttendTell(nn.Module):
         self.encoder = make_encoder(encoder, features)
         D, m, n = features, embedding, hidden
         self.E = nn.Embedding(vocabulary, m, padding_idx=0)
-        self.before = nn.Linear(D, attention_hidden) if attention_layers == 2 else None
-        self.f_att = Perceptron(n, attention_hidden if self.before else D, attention_hidden)
+        self.f_att = Perceptron(n, D, attention_hidden, attention_layers)
         self.f_beta = Linear(n, 1) if gate else None
         self.f_init_h, self.f_init_c = nn.Linear(D, n), nn.Linear(D, n)
         self.from_word = nn.Linear(m, 4 * n)  # of the gates: input, forget, output, candidate
@@ -115,8 +114,7 @@ class ShowAttendTell(nn.Module):
         mean = a.mean(1)
         if self.attention == "mean":
             a = mean[:, None]
-        seen = a if self.before is None else tanh(self.before(a))
-        return Memory(a, self.f_att.keys(seen), mean, noise)
+        return Memory(a, self.f_att.keys(a), mean, noise)
 
     def grid(self, image: Tensor) -> tuple[int, int]:
         """Rows and columns of the places that alpha is over, of pictures or maps as :meth:`encode` takes them."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 
 from zoo.nn.kernels import at_least_float32, only_once, quick, tanh_
@@ -11,14 +11,22 @@ from zoo.nn.scores import Additive
 
 
 class Perceptron(Additive):
-    """e_ti = v . tanh(W h_{t-1} + U a_i + b), the part of the places made once for a picture; float32 at least."""
+    """e_ti = v . tanh(W h_{t-1} + U a_i + b), the part of the places made once for a picture; float32 at least.
 
-    def __init__(self, state: int, features: int, hidden: int):
-        super().__init__(state, features, hidden, bias=True)
+    Args:
+        layers: 2 puts tanh(U (P a_i + b_1) + b_2) in the place of U a_i, as the authors' code does for COCO.
+    """
+
+    def __init__(self, state: int, features: int, hidden: int, layers: int = 1):
+        super().__init__(state, features if layers == 1 else hidden, hidden, bias=True)
+        self.P = nn.Linear(features, hidden) if layers == 2 else None
+        self.b_2 = nn.Parameter(torch.zeros(hidden)) if layers == 2 else None
 
     def keys(self, memory: Tensor) -> Tensor:
-        """U a_i: (batch, L, features) to (batch, L, hidden)."""
-        return at_least_float32(super().keys(memory))
+        """What the places add inside tanh: (batch, L, features) to (batch, L, hidden)."""
+        if self.P is None:
+            return at_least_float32(super().keys(memory))
+        return (at_least_float32(super().keys(self.P(memory))) + self.b_2).tanh()
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         """Energies (batch, K, L) of h_{t-1} (batch, K, n) and of what :meth:`keys` made."""
