@@ -97,9 +97,9 @@ class Answering(Pipeline):
     asks = MappingProxyType({"document": "text", "question": "line"})
     samples = (
         {
-            "document": "Ada is a GTK viewer for the charts that Bodo writes. It reads them as SVG or PDF, and Cairo "
-            "draws them.",
-            "question": "viewer for charts of Bodo, drawn with ___",
+            "document": "CrazyWa is an AI engine for several variants of Shogi (Japanese Chess), and some variants of "
+            "Chess. It currently plays the following games: Crazyhouse, a variant of Chess including Shogi-like drops.",
+            "question": "AI engine for Wa ___ and several other variants",
         },
     )
 
