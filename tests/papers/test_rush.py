@@ -33,7 +33,7 @@ from zoo.text.search import BOS, EOS, PAD, UNK
 TINY = {"dim": 4, "hidden": 8, "length": 3, "beam": 3}
 QUICK = {  # see tests/small.py
     "rush": {"dim": 4, "hidden": 8, "length": 3},
-    "rush_plus": {"dim": 4, "hidden": 8, "length": 3, "n_best": 4, "start": "null", "starts": 1},
+    "rush_plus": {"dim": 4, "hidden": 8, "length": 3, "listed": 4, "start": "null", "starts": 1},
     "rush_baseline": {"length": 3},
 }
 
@@ -78,7 +78,7 @@ OPTIONS = {  # see tests/test_options.py
         "longest": "nothing is learned by gradient",
         "dropout": "nothing is learned by gradient",
         "start": "read before the first step; see below",
-        "n_best": "the lists that line search sees; see below",
+        "listed": "the lists that line search sees; see below",
         "starts": "where line search starts; see below",
         "bytes": {"bytes": 4},
         "copy_unknown": {"length": 6, "extractive": True},
@@ -427,7 +427,7 @@ def test_tables_are_shortened_before_the_validation_of_their_epoch(data):
 
 
 def test_tuning_writes_lists_and_moves_the_weights_alone(data):
-    model = lit(LitPlus, data, n_best=20, copy_unknown=True)
+    model = lit(LitPlus, data, listed=20, copy_unknown=True)
     before = {name: p.clone() for name, p in model.network.named_parameters()}
     for batch in data.train_dataloader():
         assert model.loss(batch)["loss"].item() == 0

@@ -27,21 +27,21 @@ class LitPlus(LitABS):
 
     Args:
         start: whose network is tuned: a released row, a folder, or a checkpoint; None: a fresh one.
-        n_best: titles of each list.
+        listed: titles of each list.
         starts: random weights that line search starts from besides those of the round before.
         others: of :class:`LitABS`.
     """
 
     monitor, mode = "val/rouge1", "max"
 
-    def __init__(self, start: str | None = None, n_best: int = 100, starts: int = 8, **others: Any):
-        check_whole(2, n_best=n_best)
+    def __init__(self, start: str | None = None, listed: int = 100, starts: int = 8, **others: Any):
+        check_whole(2, listed=listed)
         check_whole(0, starts=starts)
         super().__init__(longest=None, halve=False, **others)
         if self.search is None:
             raise ZooError("length is null; ABS+ is tuned on titles, which have a length")
         self.save_hyperparameters()
-        self.start, self.n_best, self.starts = start, n_best, starts
+        self.start, self.listed, self.starts = start, listed, starts
         self.lists, self.new = Lists(), 0
 
     def setup(self, stage: str) -> None:
@@ -64,7 +64,7 @@ class LitPlus(LitABS):
         """Adds titles to the lists; there is nothing to learn by gradient, and the loss is 0."""
         if self.trainer.world_size > 1:
             raise ZooError("ABS+ is tuned by one process: trainer.devices=1")
-        wide = Search(self.search.length, self.n_best, self.search.extractive, self.search.copy_unknown)
+        wide = Search(self.search.length, self.listed, self.search.extractive, self.search.copy_unknown)
         self.network.eval()  # without dropout
         found = write(self.network, batch["source"], batch["copy"], wide)
         data, index = self.trainer.datamodule, batch["index"].tolist()
