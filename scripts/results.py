@@ -129,7 +129,7 @@ def rooms() -> str:
                 f"[{slug}](zoo/models/{slug}/README.md)",
                 title.splitlines()[0].rstrip("."),
                 paper.get("metric", ""),
-                f"{paper['value']:g}" if paper else "–",
+                f"{paper['value']:g}{' (recalled)' * bool(paper.get('recalled'))}" if paper else "–",
                 f"`{told}`" if told else "",
                 value if told == found else "not run",
                 *(("", "") if told == found else (value, ours.get("data", ""))),

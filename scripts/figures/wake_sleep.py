@@ -68,7 +68,7 @@ def curves(folders: list[Path], output: Path) -> None:
         ax.set_title(title, fontsize=10), ax.set_xlabel("updates", fontsize=9)
         ax.tick_params(labelsize=8), ax.grid(alpha=0.3)
     axes[1].set_yscale("log")
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(folders), fontsize=8)
     save(figure, output)
 
 

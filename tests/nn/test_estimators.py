@@ -328,6 +328,7 @@ def test_wake_p_in_numbers():
         ({"kind": "sleep"}, "not one of var, wake_p, wake_q, vimco"),
         ({"samples": 0}, "samples is 0"),
         ({"kind": "wake_p", "samples": 1}, "needs another sample"),
+        ({"kind": "wake_q", "samples": 1}, "needs another sample"),
         ({"control": 1}, "control is 1"),
         ({"temperature": 0}, "temperature is 0"),
         ({"entropy": -1}, "entropy is -1"),

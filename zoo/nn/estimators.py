@@ -136,7 +136,7 @@ class Estimator:
         check_flag(control=control)
         check_number(0, temperature=temperature)
         check_least(0, entropy=entropy, coverage=coverage)
-        if control and samples < 2 and kind != "wake_q":
+        if control and samples < 2:
             raise ZooError(f"samples is 1 and control is true; the control variate of {kind} needs another sample")
         self.kind, self.samples, self.control = kind, samples, control
         self.temperature, self.entropy, self.coverage = temperature, entropy, coverage
