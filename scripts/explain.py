@@ -1,13 +1,14 @@
 """How far the attention of a classifier explains it: python scripts/explain.py name=explained.<row> [key=value ...]
 
-count=500 texts of the test split, seed by their order; steps=500 of the search for adversarial attention; and any key
-of the row, such as data.root. One line of JSON: Kendall's tau between attention and other accounts of each word, what
+count=500 texts, spread evenly over the test split; steps=500 of the search for adversarial attention; and any key of
+the row, such as data.root. One line of JSON: Kendall's tau between attention and other accounts of each word, what
 random orders of the weights and adversarial weights change, and how many weights are removed before the answer changes.
 """
 
 import json
 import sys
 
+import torch
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from hydra.utils import instantiate
@@ -26,13 +27,13 @@ def measure(name: str, count: int, steps: int, overrides: list[str]) -> dict[str
     if not name.startswith("explained."):
         raise ZooError(f"name is {name!r}; expected explained.<row>, whose attention is over the words of a text")
     folder = released(name)
-    rows = [f"experiment={name.replace('.', '/')}", f"data.tokenizer='{folder}'", f"data.eval_batch_size={TOGETHER}"]
+    rows = [f"experiment={name.replace('.', '/')}", f"data.tokenizer='{folder}'"]
     with initialize_config_module("conf", version_base="1.3"):
-        cfg = compose("train", overrides=[*rows, f"data.limit={count}", *overrides])
-    data = instantiate(cfg.data)
-    data.setup("test")
+        cfg = compose("train", overrides=[*rows, *overrides])
+    texts = instantiate(cfg.data).split("test")
     network = create_model(name, pretrained=True)
-    return summary(of_batch(network, batch["text"], steps) for batch in data.test_dataloader())
+    chosen = torch.linspace(0, len(texts) - 1, min(count, len(texts))).round().long()
+    return summary(of_batch(network, texts.texts.rows(index), steps) for index in chosen.split(TOGETHER))
 
 
 def main() -> None:

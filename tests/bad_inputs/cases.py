@@ -540,6 +540,8 @@ def described(tmp: Path) -> Iterator[Case]:
 
 def words(tmp: Path) -> Iterator[Case]:
     """Texts, vectors and sentences with a blank."""
+    tmp = tmp / "words"
+    tmp.mkdir(exist_ok=True)
     (tmp / "text.txt").write_text("the first line\nanother line of the text\n" * 5)
     (tmp / "blank.txt").write_text("\n \n")
     plain = {"corpus": "files", "root": str(tmp / "text.txt"), "tags": None, "min_count": 1}

@@ -154,10 +154,16 @@ def test_attention_is_held_constant_or_moves():
     network = make("average")
     fixed, moving = Readings(network, TEXT), Readings(network, TEXT, fixed=False)
     assert not torch.allclose(explain.gradient(fixed.score, fixed.x), explain.gradient(moving.score, moving.x))
-    # with attention held constant the gradient at a word is its weight times that of its own projection
-    doubled = Readings(network, TEXT)
-    doubled.alpha = fixed.alpha * torch.tensor([1.0, 1, 2])[:, None]
-    assert explain.gradient(doubled.score, doubled.x)[1, 0].norm() > 0
+    # with attention held constant the logit at a word moves by its weight times what its own projection moves
+    x = network.words(TEXT)[0, 2].detach().requires_grad_()
+    label = fixed.label[0]
+    logit = fixed.alpha[0, 2] * network.theta.weight[label] @ network.encoder(x[None, None], MASK[:1, :1])[0, 0]
+    (alone,) = torch.autograd.grad(logit, x)
+
+    def answered(vectors):
+        return network.look(vectors, MASK, fixed.alpha)[0][:, label]
+
+    torch.testing.assert_close(explain.gradient(answered, fixed.x)[0, 2], alone)
 
 
 @every_kind
