@@ -98,6 +98,8 @@ class NextWords(Translation):
         self._aligners: tuple[Aligner, Aligner] | None = None
         self._lines: dict[tuple[str, str], list[str]] = {}
 
+    gives = ("source_vocabulary", "target_vocabulary")
+
     @property
     def spec(self) -> dict:
         """What only the data knows, for the model's constructor."""
