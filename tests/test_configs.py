@@ -31,7 +31,9 @@ def test_every_row_instantiates_at_its_full_size(experiment, composed, tmp_path)
     groups = read(experiment).groups
     cfg = composed(f"experiment={experiment}", *data(experiment.split("/")[0], groups["data"], tmp_path))
     assert OmegaConf.to_container(cfg, resolve=True)
-    spec = instantiate(cfg.data).spec
+    datamodule = instantiate(cfg.data)
+    spec = datamodule.spec
+    assert set(getattr(datamodule, "gives", spec)) == set(spec), "what is promised before any text is read"
     with torch.device("meta"):
         model = instantiate(cfg.model, **spec)
     assert sum(p.numel() for p in model.parameters()) > 0
