@@ -118,8 +118,16 @@ def _as_a_process(argv: list[str]) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     GlobalHydra.instance().clear()
+    # Hydra shuts all known handlers down, and that of absl, which rouge-score brings, would close pytest's own stderr
+    apart = mock.patch.object(logging, "_handlerList", [])
     try:
-        with mock.patch.object(sys, "argv", argv), mock.patch.dict(os.environ), chdir(ROOT), warnings.catch_warnings():
+        with (
+            mock.patch.object(sys, "argv", argv),
+            mock.patch.dict(os.environ),
+            chdir(ROOT),
+            apart,
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("default")
             warnings.showwarning = show
             yield
