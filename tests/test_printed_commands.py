@@ -27,6 +27,7 @@ SINCE = {  # keys that came later, and the value with which they change nothing;
     "trainer.accumulate_grad_batches": 1,
     "trainer.max_steps": -1,
 }
+RENAMED = {"model.n_best": "model.listed"}  # the length of the lists that ABS+ is tuned on
 OPEN = {
     "ram/translated60_8": "its commit gives 120 epochs, and it had 200",
     "ram/cluttered60_random8": "other keys of the policy, which random places do not read",
@@ -74,7 +75,7 @@ def composed_from(conf: Path, words: list[str]) -> dict[str, Any]:
         cfg = compose("train", overrides=words)
     parts = {key: OmegaConf.to_container(cfg, resolve=False).get(key) for key in READ}
     parts["model"] = OmegaConf.to_container(cfg.model, resolve=True)  # it refers to groups, in several spellings
-    return {key: value for key, value in flat(parts) if not key.endswith("_target_")}
+    return {RENAMED.get(key, key): value for key, value in flat(parts) if not key.endswith("_target_")}
 
 
 @pytest.fixture(scope="module")

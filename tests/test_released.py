@@ -43,7 +43,9 @@ def test_released_weights_reproduce_their_metric(name, printed, limit, composed,
     evaluating.evaluate(cfg)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     if "test/error" in metrics:
-        slack = 0.1 if name.startswith("former.") else 0.03  # another processor: 3 of 10,000 digits, 3 of 3,000 texts
+        slack = (
+            0.1 if name.startswith(("former.", "explained.")) else 0.03
+        )  # another processor: 3 of 10,000 digits, 3 of 3,000 texts
         assert metrics["test/error"] == pytest.approx(printed, abs=slack)
     elif "test/bound" in metrics:
         assert metrics["test/bound"] == pytest.approx(printed, abs=5 if limit else 0.1)
@@ -55,7 +57,9 @@ def test_released_weights_reproduce_their_metric(name, printed, limit, composed,
         assert metrics["test/accuracy"] == pytest.approx(printed, abs=0.3)
     elif "test/map" in metrics:
         assert metrics["test/map"] == pytest.approx(printed, abs=0.05)
-    elif name.startswith("source_cnn."):
+    elif name == "rush.debian_abs_plus":
+        assert metrics["test/rouge1"] == pytest.approx(printed, abs=0.1)
+    elif name.startswith(("source_cnn.", "rush.")):
         assert metrics["test/perplexity"] == pytest.approx(printed, rel=0.5 if limit else 0.01)
     else:
         # weights are rounded for the release; a part of the sentences may be easier or harder than all

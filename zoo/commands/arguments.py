@@ -64,7 +64,9 @@ def spelled(arguments: Iterable[str]) -> list[str]:
 
 
 def check_launcher(arguments: Iterable[str]) -> None:
-    """Raises ZooError where jobs are to go to Slurm, and this machine is none of Slurm's."""
+    """Raises ZooError where jobs are to go to Slurm, and this machine is none of Slurm's; a config may be looked at."""
+    if {"--cfg", "-c"} & set(arguments):
+        return
     if "hydra/launcher=submitit_slurm" in arguments and shutil.which("srun") is None:
         where = "start it on a machine of the cluster, or take hydra/launcher=submitit_local"
         raise ZooError(f"hydra/launcher=submitit_slurm needs Slurm's srun, which is not here; {where}")
