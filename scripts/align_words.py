@@ -11,12 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from hydra import compose, initialize_config_module
-from hydra.utils import instantiate
-
 from datamodules.links import SYMMETRIES, best, pharaoh, read_gold, symmetrise
 from datamodules.next_words import NextWords
 from datamodules.tokens import encode
+from zoo.commands.rows import data_of
 from zoo.errors import ZooError, in_one_sentence
 from zoo.text.scoring import alignment_error_rate
 
@@ -59,8 +57,7 @@ def main() -> None:
     parser.add_argument("--gold", choices=["debian"], help="prints the error rate on these links")
     given = parser.parse_args()
     with in_one_sentence():
-        with initialize_config_module("conf", version_base="1.3"):
-            data = instantiate(compose("train", overrides=given.overrides).data)
+        data = data_of(given.overrides)
         if not isinstance(data, NextWords):
             raise ZooError("the row's data have no word alignments: experiment=source_cnn/debian_incnn has")
         if given.output:

@@ -8,13 +8,9 @@ which has read up to 20 MB of the training text before. One line of JSON.
 import json
 import sys
 
-from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
-from hydra.utils import instantiate
-
+from zoo.commands.rows import data_of
 from zoo.errors import ZooError, in_one_sentence
 from zoo.models.former.baselines import NGrams, bag_of_words, compressed, majority
-from zoo.training.folders import register
 
 
 def measure(data) -> dict[str, float]:
@@ -38,14 +34,8 @@ def main() -> None:
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
         print(__doc__)
         return
-    register()
-    try:
-        with initialize_config_module("conf", version_base="1.3"):
-            cfg = compose("train", overrides=sys.argv[1:])
-    except HydraException as error:
-        sys.exit(str(error).splitlines()[0])
     with in_one_sentence():
-        found = measure(instantiate(cfg.data))
+        found = measure(data_of(sys.argv[1:]))
     print(json.dumps(found))
 
 

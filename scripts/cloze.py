@@ -8,14 +8,10 @@ One line of JSON: for each split the counts, and of Debian what was left out and
 import json
 import sys
 
-from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
-from hydra.utils import instantiate
-
 from datamodules.debian_cloze import describe
 from datamodules.questions import statistics
+from zoo.commands.rows import data_of
 from zoo.errors import ZooError, in_one_sentence
-from zoo.training.folders import register
 
 
 def count(data) -> dict[str, dict[str, float]]:
@@ -30,14 +26,8 @@ def main() -> None:
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv):
         print(__doc__)
         return
-    register()
-    try:
-        with initialize_config_module("conf", version_base="1.3"):
-            cfg = compose("train", overrides=sys.argv[1:])
-    except HydraException as error:
-        sys.exit(str(error).splitlines()[0])
     with in_one_sentence():
-        found = count(instantiate(cfg.data))
+        found = count(data_of(sys.argv[1:]))
     print(json.dumps(found))
 
 

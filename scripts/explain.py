@@ -9,14 +9,11 @@ import json
 import sys
 
 import torch
-from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
-from hydra.utils import instantiate
 
+from zoo.commands.rows import data_of
 from zoo.errors import ZooError, check_whole, in_one_sentence
 from zoo.models.explained.measures import of_batch, summary
 from zoo.registry import create_model, released
-from zoo.training.folders import register
 
 TOGETHER = 50  # texts at once
 
@@ -28,9 +25,7 @@ def measure(name: str, count: int, steps: int, overrides: list[str]) -> dict[str
         raise ZooError(f"name is {name!r}; expected explained.<row>, whose attention is over the words of a text")
     folder = released(name)
     rows = [f"experiment={name.replace('.', '/')}", f"data.tokenizer='{folder}'"]
-    with initialize_config_module("conf", version_base="1.3"):
-        cfg = compose("train", overrides=[*rows, *overrides])
-    texts = instantiate(cfg.data).split("test")
+    texts = data_of([*rows, *overrides]).split("test")
     network = create_model(name, pretrained=True)
     chosen = torch.linspace(0, len(texts) - 1, min(count, len(texts))).round().long()
     return summary(of_batch(network, texts.texts.rows(index), steps) for index in chosen.split(TOGETHER))
@@ -40,16 +35,12 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv) or not any(arg.startswith("name=") for arg in sys.argv):
         print(__doc__)
         return
-    register()
     given = {"count": "500", "steps": "500"}
     own = [arg for arg in sys.argv[1:] if arg.split("=")[0] in ("name", "count", "steps")]
     given |= dict(arg.split("=", 1) for arg in own)
-    try:
-        with in_one_sentence():
-            numbers = {key: int(given[key]) if given[key].isdecimal() else given[key] for key in ("count", "steps")}
-            found = measure(given["name"], **numbers, overrides=[arg for arg in sys.argv[1:] if arg not in own])
-    except HydraException as error:
-        sys.exit(str(error).splitlines()[0])
+    with in_one_sentence():
+        numbers = {key: int(given[key]) if given[key].isdecimal() else given[key] for key in ("count", "steps")}
+        found = measure(given["name"], **numbers, overrides=[arg for arg in sys.argv[1:] if arg not in own])
     print(json.dumps(found))
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from zoo.errors import OFTEN, check_whole
 from zoo.looking.attention import Attention
-from zoo.pipelines import InputError, Pipeline, Result, check_text
+from zoo.pipelines import InputError, Result, check_text
 from zoo.release import WeightsError
+from zoo.text.classification import Texts
 from zoo.text.codec import Text, visible
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Answered(Result):
         return figure(words, weights, names, below, path)
 
 
-class Answering(Pipeline):
+class Answering(Texts):
     """A passage and a question to the name that fills the hole of the question.
 
     An input is a dict with ``document`` and ``question``, or a string "passage ||| question". The hole is written
@@ -119,16 +120,6 @@ class Answering(Pipeline):
     @staticmethod
     def preprocess(data: dict[str, Any]) -> dict[str, Any]:
         return {"markers": data["markers"], "max_tokens": data["max_tokens"]}
-
-    def read(self, given: str) -> str:
-        """The text itself, or the contents of a file that it names."""
-        path = Path(given)
-        try:
-            return path.read_text(encoding="utf-8-sig") if path.is_file() else given
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 (byte {error.start})") from None
-        except OSError:  # a text too long for a file name
-            return given
 
     def answer(self, batch: list[Any], permutations: int = 5, seed: int = 0) -> list[Answered]:
         """One answer for each input.
