@@ -4,18 +4,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.errors import check_least
 from zoo.looking.attention import Attention
 from zoo.models.explained.network import AttentionClassifier
 from zoo.nn.scope import masked_softmax
+from zoo.text.classifier import LitTextClassifier
 from zoo.text.search import PAD
-from zoo.training.metrics import ErrorRate
-from zoo.training.module import ZooModule
 
 
-class LitExplained(ZooModule):
+class LitExplained(LitTextClassifier):
     """Trains by cross-entropy; measures wrong answers in percent.
 
     Args:
@@ -25,8 +24,6 @@ class LitExplained(ZooModule):
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.explained.AttentionClassifier`.
     """
-
-    monitor = "val/error"
 
     def __init__(
         self,
@@ -40,7 +37,6 @@ class LitExplained(ZooModule):
         super().__init__(AttentionClassifier(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.adversarial, self.epsilon = adversarial, epsilon
-        self.errors = nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """L(scores) + lambda L(scores + r)."""
@@ -65,14 +61,6 @@ class LitExplained(ZooModule):
             return torch.zeros_like(scores)
         (g,) = torch.autograd.grad(loss, scores, retain_graph=True)
         return self.epsilon * F.normalize(g, dim=-1).detach()
-
-    def weight(self, batch: dict[str, Tensor]) -> Tensor:
-        return batch["sentences"]
-
-    def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
-        error = self.errors[f"{stage}_"]
-        error.update(self.network(batch["text"], batch["text"] != PAD).argmax(-1), batch["label"])
-        return {"error": error}
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The weight of each word in the answer."""

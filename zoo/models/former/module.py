@@ -11,12 +11,13 @@ from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.models.former.network import Former
 from zoo.nn.kernels import at_least_float32
+from zoo.text.classifier import LitTextClassifier
 from zoo.text.search import PAD
-from zoo.training.metrics import BitsPerSymbol, ErrorRate
+from zoo.training.metrics import BitsPerSymbol
 from zoo.training.module import ZooModule
 
 
-class LitClassifier(ZooModule):
+class LitClassifier(LitTextClassifier):
     """Trains a classifier of texts by cross-entropy; measures wrong answers in percent.
 
     Args:
@@ -24,26 +25,15 @@ class LitClassifier(ZooModule):
         network: the arguments of :class:`zoo.models.former.Former`.
     """
 
-    monitor = "val/error"
-
     def __init__(self, optimizer: dict | None = None, schedule: dict | None = None, **network: Any):
         if network.get("num_classes") is None:
             raise ZooError("a classifier needs data with classes; model=former_generator predicts the next symbol")
         super().__init__(Former(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.errors = nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         logits = at_least_float32(self.network(batch["text"], batch["text"] != PAD))
         return {"loss": F.cross_entropy(logits, batch["label"], reduction="sum") / self.weight(batch)}
-
-    def weight(self, batch: dict[str, Tensor]) -> Tensor:
-        return batch["sentences"]
-
-    def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, ErrorRate]:
-        error = self.errors[f"{stage}_"]
-        error.update(self.network(batch["text"], batch["text"] != PAD).argmax(-1), batch["label"])
-        return {"error": error}
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The heads of the last block: which word each word looks at."""

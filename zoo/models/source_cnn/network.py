@@ -216,11 +216,6 @@ class SourceCNN(nn.Module):
         """Whether the alignment of the word to be predicted must be known."""
         return self.tagged or self.window > 0
 
-    @property
-    def gated(self) -> bool:
-        """Whether there is a global gate, and so something to look at."""
-        return any(encoder.overall == "gate" for encoder in self.encoders)
-
     def read_history(self, target: Tensor) -> Tensor:
         """The embeddings of the last k words up to each word of a target (batch, T): (batch, T, k * d)."""
         before = F.pad(target, (self.history - 1, 0), value=BOS).unfold(1, self.history, 1)  # (batch, T, k)
