@@ -9,18 +9,19 @@ from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 
 
+def error_rates() -> nn.ModuleDict:
+    """One for validation and one for the test."""
+    return nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
+
+
 class LitTextClassifier(ZooModule):
     """Measures wrong answers in percent of a network that makes logits of ids (batch, T) and a mask of the same shape.
 
-    Args:
-        network, optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
+    A subclass makes its network and sets `errors` to :func:`error_rates`.
     """
 
     monitor = "val/error"
-
-    def __init__(self, network: nn.Module, optimizer: dict | None, schedule: dict | None):
-        super().__init__(network, optimizer, schedule)
-        self.errors = nn.ModuleDict({"val_": ErrorRate(), "test_": ErrorRate()})
+    errors: nn.ModuleDict
 
     def weight(self, batch: dict[str, Any]) -> Tensor:
         return batch["sentences"]

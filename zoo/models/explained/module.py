@@ -10,7 +10,7 @@ from zoo.errors import check_least
 from zoo.looking.attention import Attention
 from zoo.models.explained.network import AttentionClassifier
 from zoo.nn.scope import masked_softmax
-from zoo.text.classifier import LitTextClassifier
+from zoo.text.classifier import LitTextClassifier, error_rates
 from zoo.text.search import PAD
 
 
@@ -37,6 +37,7 @@ class LitExplained(LitTextClassifier):
         super().__init__(AttentionClassifier(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.adversarial, self.epsilon = adversarial, epsilon
+        self.errors = error_rates()
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """L(scores) + lambda L(scores + r)."""

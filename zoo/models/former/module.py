@@ -11,7 +11,7 @@ from zoo.looking.attention import Attention
 from zoo.models.former.letters import letters
 from zoo.models.former.network import Former
 from zoo.nn.kernels import at_least_float32
-from zoo.text.classifier import LitTextClassifier
+from zoo.text.classifier import LitTextClassifier, error_rates
 from zoo.text.search import PAD
 from zoo.training.metrics import BitsPerSymbol
 from zoo.training.module import ZooModule
@@ -30,6 +30,7 @@ class LitClassifier(LitTextClassifier):
             raise ZooError("a classifier needs data with classes; model=former_generator predicts the next symbol")
         super().__init__(Former(**network), optimizer, schedule)
         self.save_hyperparameters()
+        self.errors = error_rates()
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         logits = at_least_float32(self.network(batch["text"], batch["text"] != PAD))
