@@ -2,8 +2,8 @@
 
 For the emoji of show_attend_tell: BLEU-4 and exact matches in % of the captions of the most alike training pictures.
 For classes of former: the test error in % of the most frequent class and of a linear bag of words (needs the extra
-`baselines`). For characters: the bits per byte of 5-grams and 7-grams, and of a compressor (xz) which reads the test text
-alone, and which has read up to 20 MB of the training text before. One line of JSON.
+`baselines`). For characters: the bits per byte of 5-grams and 7-grams, and of a compressor (xz) which reads the test
+text alone, and which has read up to 20 MB of the training text before. One line of JSON.
 """
 
 import json
