@@ -4,7 +4,7 @@ A picture is one emoji of any size somewhere on a coloured ground of 48 x 48 pix
 through one layer to the names. No box is told. It takes a minute of a core. `emoji` has seen objects, hands and people;
 `emoji_objects` objects alone, so that the hands and people of `emoji_names_soft` are new to it.
 
-Usage: python scripts/emoji_encoder.py [emoji | emoji_objects] [--steps 800] [--output <file>]
+Usage: python scripts/emoji_encoder.py [emoji | emoji_objects] [--steps 2000] [--output <file>]
 """
 
 import argparse
@@ -42,7 +42,7 @@ def crops(pictures: torch.Tensor, count: int, random: torch.Generator) -> tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=SEEN, nargs="?", default="emoji")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)

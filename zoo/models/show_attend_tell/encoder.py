@@ -31,7 +31,7 @@ class Small(nn.Module):
         sizes = ((3, wide // 4), (wide // 4, wide // 2), (wide // 2, wide))
         # four pixels by steps of two: what an annotation sees is centred on its place
         halving = (nn.Conv2d(*each, 4, stride=2, padding=1, bias=False) for each in sizes)
-        layers = [*halving, nn.Conv2d(wide, wide, 3, padding=1, bias=False)]
+        layers = [*halving, nn.Conv2d(wide, wide, 1, bias=False)]  # of one place: an annotation sees 22 x 22 pixels
         self.layers = nn.Sequential(
             *(part for layer in layers for part in (layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()))
         )
