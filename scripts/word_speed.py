@@ -21,7 +21,7 @@ from datamodules.windows import WordWindows
 from zoo.models.attentive_cbow.module import LitVectors
 
 CONTENDERS = ("gensim cbow", "zoo cbow", "zoo attentive", "zoo attentive, noise of its own")
-STEPS = 20  # of the zoo's, after two to warm up
+STEPS = 100  # of the zoo's, after two to warm up
 
 
 def of_gensim(data: WordWindows) -> float:
