@@ -3,8 +3,8 @@
 Every contender trains d = 50 with ten words of noise on the same text and vocabulary, windows of b words to either
 side, no thinning, and is measured in CPU seconds of its own process, in turns; the best of all rounds counts. gensim's
 inner loop is compiled C with one update a word, and shrinks windows at random (b / 2 on the mean); the zoo's are full,
-words of a stretch share their noise, and updates are of 4,096 words and of the rows that they read, as in the rows of
-results. Its data are included. Fewer documents have fewer words, whose tables are small enough for a cache.
+words of a stretch share their noise, and updates are of 4,096 words, of the rows that these read (`model.sparse=true`).
+Its data are included. Fewer documents have fewer words, whose tables are small enough for a cache.
 
 Usage: python scripts/word_speed.py [--documents 1500] [--rounds 3]
 """
