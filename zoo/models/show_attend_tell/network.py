@@ -99,7 +99,7 @@ class ShowAttendTell(nn.Module):
         check_whole(1, WIDEST, features=features, embedding=embedding, hidden=hidden, attention_hidden=attention_hidden)
         check_flag(gate=gate, inference=inference)
         if inference and attention != "hard":
-            raise ZooError(f"inference is true and attention is {attention}; only places of hard attention are inferred")
+            raise ZooError(f"inference is true and attention is {attention}; places of hard attention alone are drawn")
         self.attention, self.output, self.features = attention, output, features
         self.encoder = make_encoder(encoder, features)
         D, m, n = features, embedding, hidden
@@ -186,8 +186,8 @@ class ShowAttendTell(nn.Module):
         Args:
             image: see :meth:`encode`.
             caption: (batch, T) int64, the words y_0 to y_{T-1}, of which y_0 is bos.
-            noise: (batch, T) uniform in (0, 1), of hard attention, or (batch, M, T) for M samples of each picture, which
-                are one batch; without it the expectation is taken.
+            noise: (batch, T) uniform in (0, 1), of hard attention, or (batch, M, T) for M samples of each picture, all
+                in one batch; without it the expectation is taken.
             expect: (batch,) bool, of which pictures hard attention takes the expectation; None: of none.
             following: (batch, T) int64, the words y_1 to y_T, with which the inference network draws; None: the policy
                 draws.
@@ -228,7 +228,7 @@ class ShowAttendTell(nn.Module):
 
     @staticmethod
     def _sampled(steps: list[Tensor], expect: Tensor | None, alpha: Tensor) -> Tensor:
-        """Log probabilities of all steps, (batch * M, T), from those of each (batch, M, 1); zero where none was drawn."""
+        """Log probabilities of all steps, (batch * M, T), from each one's (batch, M, 1); zero where none was drawn."""
         if not steps:
             return alpha.new_zeros(alpha.shape[:2])
         found = torch.cat(steps, 2)
