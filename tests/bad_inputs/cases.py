@@ -490,7 +490,9 @@ def described(tmp: Path) -> Iterator[Case]:
     for given in (
         {"attention": "sott"}, {"encoder": "vgg16"}, {"encoder": "vgg19"}, {"output": "softmax"}, {"gate": 1},
         {"decode": "mean"}, {"encoder_weights": "emoji"}, {"encoder": "small", "encoder_weights": "/no/such.safetensors"},
-        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"},
+        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"}, {"credit": "sentence"},
+        {"estimator": {"kind": "var"}}, {"inference": True}, {"attention": "hard", "estimator": {"kind": "wake_q"}},
+        {"attention": "hard", "estimator": {"kind": "wake_p", "coverage": 0.1}},
     ):  # fmt: skip
         yield f"LitShowAttendTell({given})", lambda given=given: LitShowAttendTell(**{**small, **given})
     for given in ({"kind": "faces"}, {"scenes": 0}, {"seed": -1}, {"tokenizer": "/no/such"}):
