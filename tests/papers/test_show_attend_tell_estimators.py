@@ -1,4 +1,4 @@
-"""The hard captioner under every estimator, against a caption of two words and three places of which all is enumerated."""
+"""The hard captioner under every estimator: a caption of two words and three places, of which all is enumerated."""
 
 import itertools
 from typing import NamedTuple
