@@ -33,7 +33,7 @@ from zoo.models.attentive_cbow import AttentiveCBOW, LitVectors
 from zoo.models.attentive_cbow.vectors import read_vectors
 from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
-from zoo.models.luong import StackedLSTM
+from zoo.models.luong import LitStackedLSTM, StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
 from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
@@ -118,6 +118,8 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
         (RNNsearch, {**WORDS, "attention": {"scope": "global", "score": "additive", "windw": 3}}),
         (StackedLSTM, {**WORDS, "attention": {"score": "dot", "scope": "local_p", "window": 0}}),
+        (StackedLSTM, {**WORDS, "hard": True}), (StackedLSTM, {**WORDS, "hard": True, "attention": {"score": "dot"}}),
+        (LitStackedLSTM, {**WORDS, "estimator": {"kind": "var"}}),
         (StackedLSTM, {**WORDS, "input_feeding": 1}), (Transformer, {**WORDS, "norm": "middle"}),
         (Transformer, {**WORDS, "positions": "rotary"}), (Transformer, {**WORDS, "d_model": 10, "heads": 3}),
         (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),

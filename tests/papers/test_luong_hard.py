@@ -185,8 +185,8 @@ def test_without_an_estimator_the_loss_is_the_likelihood():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"input_feeding": True}, "feeds nothing in"),
-        ({"attention": None}, "attention null; hard attention has attention"),
+        ({"input_feeding": True}, "no choice is fed into later words"),
+        ({"attention": None}, "attention is null"),
         ({"attention": LOCAL}, "probabilities with renormalise"),
         ({"hard": False, "estimator": {"kind": "var"}}, "kind is var and hard is false"),
         ({"estimator": {"kind": "wake_q"}}, "luong has no inference network"),

@@ -83,10 +83,11 @@ class StackedLSTM(nn.Module):
         check_whole(1, 1000, layers=layers)
         check_flag(input_feeding=input_feeding, reverse=reverse, hard=hard)
         check_least(0, init=init)
-        if hard and (input_feeding or not attention):
+        if hard and not attention:
+            raise ZooError("hard is true and attention is null; hard attention chooses by the weights of an attention")
+        if hard and input_feeding:
             raise ZooError(
-                f"hard is true, input_feeding {str(input_feeding).lower()} and attention "
-                f"{'there' if attention else 'null'}; hard attention has attention and feeds nothing in"
+                "hard is true and input_feeding is true; of hard attention no choice is fed into later words"
             )
         if hard and attention.get("scope") == "local_p" and not attention.get("renormalise"):
             raise ZooError("hard is true and attention.scope local_p; its weights are probabilities with renormalise")
