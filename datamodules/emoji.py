@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules.files import EMBEDDED, DataError, check_counts, read_checked
-from datamodules.pasting import MOST, UNIFORMS, draw, ground, place, scaled
+from datamodules.pasting import MOST, UNIFORMS, Places, draw, ground, place, scaled
 from datamodules.sampling import generator
 from datamodules.scenes import below
 from datamodules.tickets import ByTicket
@@ -60,6 +60,8 @@ class Emoji(ByTicket):
 
     Args:
         kind: "scenes" or "names".
+        pictures: "own", or "next" for a control: each caption comes with the picture of the next sample of its split,
+            so that captions can be learned and nothing of the picture helps. The boxes stay those of the caption.
         scenes: of a training epoch.
         batch_size, eval_batch_size: for each process.
         seed: of the order and the scenes of training.
@@ -70,6 +72,7 @@ class Emoji(ByTicket):
     def __init__(
         self,
         kind: str = "scenes",
+        pictures: str = "own",
         scenes: int = 8192,
         batch_size: int = 64,
         eval_batch_size: int = 250,
@@ -80,13 +83,15 @@ class Emoji(ByTicket):
         super().__init__()
         if kind not in ("scenes", "names"):
             raise DataError(f"kind is {kind!r}, not 'scenes' or 'names'")
+        if pictures not in ("own", "next"):
+            raise DataError(f"pictures is {pictures!r}, not 'own' or 'next'")
         check_counts(scenes=scenes, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         check_counts(0, seed=seed)
-        self.kind, self.seed, self.limit = kind, seed, limit
+        self.kind, self.ahead, self.seed, self.limit = kind, ("own", "next").index(pictures), seed, limit
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.sizes = {"train": scenes, **SIZES}
-        pictures, self.names = read_sheet("objects" if kind == "scenes" else "people")
-        self.pictures = scaled(pictures)
+        sheet, self.names = read_sheet("objects" if kind == "scenes" else "people")
+        self.pictures = scaled(sheet)
         self.words = train_tokenizer([*self.names, *RELATIONS, "which is"], 1000, "words")
         if tokenizer and read_tokenizer(Path(tokenizer) / CAPTIONS).to_str() != self.words.to_str():
             raise DataError(f"{tokenizer}: its vocabulary is not that of the emoji")
@@ -139,6 +144,12 @@ class Emoji(ByTicket):
         many = uniform[:, 0] if split == "train" else ALONE + (1 - ALONE) * uniform[:, 0]  # never one alone
         return rows * SIDE + columns, 1 + (many >= ALONE).long() + (many >= PAIR).long()
 
+    def _scene(self, split: str, table: Tensor) -> tuple[Tensor, Tensor, Places, Tensor]:
+        """Which pictures, how many of them and where, and the numbers that say so, of rows of the table."""
+        chosen, uniform = table.split([1 + 2 * SIDE, UNIFORMS], 1)
+        which, count = self._chosen(split, chosen)
+        return which, count, place(uniform, count), uniform
+
     def _captions(self, which: Tensor, count: Tensor, layout: Tensor) -> Tensor:
         """(batch, T) int64, from bos to eos, as wide as the longest of the batch."""
         names, empty = len(self.names), len(self.parts) - 1
@@ -165,12 +176,11 @@ class Emoji(ByTicket):
             self.pictures, self.parts = self.pictures.to(index.device), self.parts.to(index.device)
         self._tables = {k: (e, key.to(index.device), u.to(index.device)) for k, (e, key, u) in self._tables.items()}
         _, key, table = self._tables[split]
-        chosen, uniform = table[index].split([1 + 2 * SIDE, UNIFORMS], 1)
-        which, count = self._chosen(split, chosen)
-        places = place(uniform, count)
+        which, count, places, _ = self._scene(split, table[index])
+        shown, number, spots, uniform = self._scene(split, table[(index + self.ahead) % len(table)])
         there = torch.arange(MOST, device=index.device) < count[:, None]
         return {
-            "image": draw(self.pictures, which, count, places, ground(uniform)),
+            "image": draw(self.pictures, shown, number, spots, ground(uniform)),
             "caption": self._captions(which, count, places.layout),
             "names": self.parts[torch.where(there, which, len(self.parts) - 1)],
             "boxes": places.boxes(count),

@@ -1,9 +1,10 @@
 """Trains the small encoder of Show, Attend and Tell to name single emoji, and writes its weights.
 
 A picture is one emoji of any size somewhere on a coloured ground of 48 x 48 pixels; the mean of the annotations goes
-through one layer to the names. No box is told. It takes a minute of a core.
+through one layer to the names. No box is told. It takes a minute of a core. `emoji` has seen objects, hands and people;
+`emoji_objects` objects alone, so that the hands and people of `emoji_names_soft` are new to it.
 
-Usage: python scripts/emoji_encoder.py [--steps 800] [--output <file>]
+Usage: python scripts/emoji_encoder.py [emoji | emoji_objects] [--steps 2000] [--output <file>]
 """
 
 import argparse
@@ -17,9 +18,10 @@ from datamodules.emoji import read_sheet
 from datamodules.pasting import SIZES, scaled
 from datamodules.sampling import generator
 from datamodules.scenes import below
-from zoo.models.show_attend_tell.encoder import EMOJI, Small
+from zoo.models.show_attend_tell.encoder import SHIPPED, Small
 
 SIDE, BATCH, FEATURES = 48, 64, 98
+SEEN = {"emoji": ("objects", "people"), "emoji_objects": ("objects",)}  # sheets that an encoder is trained on
 
 
 def crops(pictures: torch.Tensor, count: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,12 +41,13 @@ def crops(pictures: torch.Tensor, count: int, random: torch.Generator) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--output", type=Path, default=EMOJI)
+    parser.add_argument("name", choices=SEEN, nargs="?", default="emoji")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)
     random = generator(0, 11)
-    pictures = torch.cat([scaled(read_sheet(name)[0]) for name in ("objects", "people")], 1)
+    pictures = torch.cat([scaled(read_sheet(name)[0]) for name in SEEN[given.name]], 1)
     encoder, name = Small(FEATURES), torch.nn.Linear(FEATURES - 2, pictures.shape[1])
     layers = encoder.layers.requires_grad_().train()
     optimizer = torch.optim.Adam([*layers.parameters(), *name.parameters()], 3e-3)
@@ -61,8 +64,9 @@ def main() -> None:
             print(f"step {step}  loss {loss.item():.3f}  right {right:.1f} %", flush=True)
             right = 0.0
     kept = {f"features.{key}": value for key, value in layers.state_dict().items() if "num_batches" not in key}
-    save_file({key: value.half().contiguous() for key, value in kept.items()}, given.output)
-    print(given.output)
+    output = given.output or SHIPPED[given.name]
+    save_file({key: value.half().contiguous() for key, value in kept.items()}, output)
+    print(output)
 
 
 if __name__ == "__main__":

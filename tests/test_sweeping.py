@@ -1,6 +1,7 @@
 """A sweep outlives jobs that fail, up to a share, and goes on where it was stopped."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
@@ -64,6 +65,20 @@ def test_a_search_ends_as_soon_as_too_many_trials_have_failed(tmp_path):
         end(sweep, tmp_path, number, ValueError("no"), n_trials=10)
     with pytest.raises(SystemExit, match="3 of 10 jobs failed"):
         end(sweep, tmp_path, 2, ValueError("no"), n_trials=10)
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        ([], "ram/mnist28_6"),
+        (["experiment=ram/mnist28_6", "seed=0,1"], "ram/mnist28_6"),
+        (["experiment=ram/mnist28_2,ram/mnist28_3"], "ram"),
+        (["experiment=choice(ram/mnist28_2,draw/mnist)"], "several"),
+    ],
+)
+def test_a_sweep_over_experiments_is_not_kept_below_another_row(task, row, tmp_path):
+    """Hydra composes the sweep itself without what is swept: with the experiment that is chosen by default."""
+    assert Path(sweep_folder(str(tmp_path), "ram/mnist28_6", None, task, [])).parent == tmp_path / row
 
 
 def test_a_sweep_finds_its_folder_and_a_job_its_own_again(tmp_path):

@@ -95,6 +95,13 @@ def test_a_scene_is_a_function_of_seed_epoch_and_index(data):
     assert torch.equal(alone["image"][0], whole(data, "test")["image"][7])
 
 
+def test_of_the_control_each_caption_has_the_picture_of_the_next_sample(data):
+    control, index = Emoji(pictures="next"), torch.tensor([0, 4, len(data._random("test", 0)[0]) - 1])
+    shown, own = control.batch("test", index), data.batch("test", index)
+    assert torch.equal(shown["image"], data.batch("test", torch.tensor([1, 5, 0]))["image"])
+    assert all(torch.equal(shown[key], own[key]) for key in own if key != "image")
+
+
 def test_references_are_the_captions(data):
     batch = whole(data, "val", 9)
     assert data.right("val", [8, 2]) == [[lines(data, batch)[8]], [lines(data, batch)[2]]]
@@ -117,7 +124,12 @@ def test_altered_sheets_and_another_vocabulary_are_refused(data, tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"kind": "faces"}, "kind is 'faces'"), ({"scenes": 0}, "scenes is 0")]
+    ("arguments", "message"),
+    [
+        ({"kind": "faces"}, "kind is 'faces'"),
+        ({"pictures": "all"}, "pictures is 'all'"),
+        ({"scenes": 0}, "scenes is 0"),
+    ],
 )
 def test_what_cannot_be_meant_is_one_sentence(arguments, message):
     with pytest.raises(DataError, match=message):

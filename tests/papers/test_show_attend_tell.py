@@ -17,8 +17,9 @@ from tests.datamodules.test_captions import write_captions, write_maps
 from zoo import release
 from zoo.errors import ZooError
 from zoo.models.show_attend_tell import Describe, ShowAttendTell
+from zoo.models.show_attend_tell.baselines import nearest
 from zoo.models.show_attend_tell.captioning import bleu, exact, scores
-from zoo.models.show_attend_tell.encoder import Small, load_encoder
+from zoo.models.show_attend_tell.encoder import SHIPPED, Small, load_encoder
 from zoo.models.show_attend_tell.module import LitShowAttendTell
 from zoo.models.show_attend_tell.pointing import inside, looks, named
 from zoo.nn.kernels import plain_autograd
@@ -348,6 +349,26 @@ def test_the_penalty_teaches_where_to_look(attention):
     assert model.network.f_att.v_a.grad.abs().max() > 1e-6
 
 
+def test_even_weights_say_what_the_mean_says():
+    """So the row without attention is the row of uniform weights."""
+    soft, mean = network(attention="soft"), network(attention="mean")
+    torch.nn.init.zeros_(soft.f_att.v_a)
+    batch = batch_of()
+    told = [net(batch["image"], batch["caption"][:, :-1]) for net in (soft, mean)]
+    assert torch.allclose(told[0].alpha, torch.full_like(told[0].alpha, 1 / L))
+    torch.testing.assert_close(told[0].logits, told[1].logits)
+
+
+def test_the_most_alike_picture_is_found():
+    seen = torch.rand(30, 3, 56, 56, generator=torch.Generator().manual_seed(0))
+    order = torch.tensor([7, 0, 29, 7])
+    assert nearest(seen, seen[order] + 0.01).tolist() == order.tolist()
+    coarse = seen.view(30, 3, 28, 2, 28, 2).mean((3, 5)).flatten(1).numpy()
+    new = torch.rand(5, 3, 56, 56, generator=torch.Generator().manual_seed(1))
+    rows = new.view(5, 3, 28, 2, 28, 2).mean((3, 5)).flatten(1).numpy()
+    assert nearest(seen, new).tolist() == [int(((coarse - row) ** 2).sum(1).argmin()) for row in rows]
+
+
 def test_gradients_in_closed_form_are_autograds():
     model, batch = lit(penalty=0.3), batch_of()
     found = torch.autograd.grad(model.loss(batch)["loss"], model.network.parameters())
@@ -482,6 +503,14 @@ def test_the_small_encoder_keeps_its_numbers_and_tells_where():
         load_encoder(Small(10), "emoji")
     with pytest.raises(ZooError, match=r"no\.safetensors: not weights of Small"):
         load_encoder(Small(10), "/no.safetensors")
+
+
+def test_an_encoder_that_ships_has_numbers_of_its_own():
+    loaded = [Small(98), Small(98)]
+    for encoder, name in zip(loaded, SHIPPED, strict=True):
+        load_encoder(encoder, name)
+    maps = [encoder(torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))) for encoder in loaded]
+    assert all(each.isfinite().all() for each in maps) and not torch.equal(*maps)
 
 
 def test_vgg_19_is_the_last_layer_before_its_pooling():

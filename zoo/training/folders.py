@@ -1,6 +1,7 @@
 """Where a run writes; resolvers for the configs."""
 
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def sweep_folder(runs: str, experiment: str, resume: str | None, task: list[str]
     Args:
         task, hydra: the overrides of this command, those of Hydra's own config apart.
     """
-    row, overrides = Path(runs) / experiment, [*task, *hydra]
+    row, overrides = Path(runs) / _swept(experiment, task), [*task, *hydra]
 
     def decide() -> str:
         if found := _unfinished(row, SWEPT, SWEEP, overrides, resume):
@@ -45,6 +46,15 @@ def sweep_folder(runs: str, experiment: str, resume: str | None, task: list[str]
         return str(folder)
 
     return agreed("sweep", decide)
+
+
+def _swept(experiment: str, task: list[str]) -> str:
+    """<slug>/<row>, or where a sweep is over several experiments the slug that they share, or "several"."""
+    asked = [value for key, _, value in (override.partition("=") for override in task) if key == "experiment"]
+    if not asked or asked[-1] == experiment:
+        return experiment
+    slugs = set(re.findall(r"(\w+)/", asked[-1]))
+    return slugs.pop() if len(slugs) == 1 else "several"
 
 
 def job_folder(sweep: str, number: int, resume: str | None, overrides: list[str]) -> str:

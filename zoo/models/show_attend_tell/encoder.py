@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 
-EMOJI = Path(__file__).with_name("emoji_encoder.safetensors")
+SHIPPED = {name: Path(__file__).with_name(f"{name}_encoder.safetensors") for name in ("emoji", "emoji_objects")}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as timm's VGG-19 was trained
 
 
@@ -31,7 +31,7 @@ class Small(nn.Module):
         sizes = ((3, wide // 4), (wide // 4, wide // 2), (wide // 2, wide))
         # four pixels by steps of two: what an annotation sees is centred on its place
         halving = (nn.Conv2d(*each, 4, stride=2, padding=1, bias=False) for each in sizes)
-        layers = [*halving, nn.Conv2d(wide, wide, 3, padding=1, bias=False)]
+        layers = [*halving, nn.Conv2d(wide, wide, 1, bias=False)]  # of one place: an annotation sees 22 x 22 pixels
         self.layers = nn.Sequential(
             *(part for layer in layers for part in (layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()))
         )
@@ -77,7 +77,8 @@ def load_encoder(encoder: nn.Module | None, weights: str) -> None:
     """Gives an encoder its weights.
 
     Args:
-        weights: "emoji" for those of Small that ship here; or a safetensors file, of VGG-19 timm's.
+        weights: "emoji" or "emoji_objects" for those of Small that ship here (of 98 features; the second has never seen
+            hands and people); or a safetensors file, of VGG-19 timm's.
 
     Raises:
         ZooError: the file cannot be read, or is of another network; one sentence.
@@ -85,7 +86,7 @@ def load_encoder(encoder: nn.Module | None, weights: str) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = EMOJI if weights == "emoji" else Path(weights).expanduser()
+    path = SHIPPED.get(weights) or Path(weights).expanduser()
     if encoder is None:
         raise ZooError(f"encoder_weights is {weights!r}, and encoder null has none")
     try:
