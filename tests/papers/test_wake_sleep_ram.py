@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -93,6 +94,7 @@ def slow_forward(network: WakeSleepRAM, image: np.ndarray, noise: np.ndarray | N
             given = np.concatenate((h, weights["inference.embed.weight"][label]))
             u = relu(linear("inference.core.recurrent", u) + linear("inference.core.input", given))
             q = (p[0] + linear("inference.shift", u), p[1] + linear("inference.prefer", u))
+        p, q = ((np.tanh(mean), logits) for mean, logits in (p, q))
         if noise is None:
             place, scale = q[0], int(q[1].argmax())
         else:
@@ -176,7 +178,7 @@ def replay(network: WakeSleepRAM, image: torch.Tensor, locations: torch.Tensor, 
     h, log_p = network.context(image)[:, None], 0
     surface = zoo.nn.glimpse.integral_image(image)
     for n in range(network.num_glimpses):
-        log_p = log_p + network.log_prob(network.policy(h), locations[:, :, n], scales[:, :, n])
+        log_p = log_p + network.log_prob(network.bounded(network.policy(h)), locations[:, :, n], scales[:, :, n])
         h = network.step(surface, locations[:, :, n], scales[:, :, n], h)
     return network.act(h), log_p
 
@@ -194,6 +196,30 @@ def test_the_label_changes_what_is_drawn_and_nothing_else():
         logits, log_p = replay(lit.network, batch["image"], rollout.locations, rollout.scales)
         torch.testing.assert_close(rollout.logits, logits)
         torch.testing.assert_close(rollout.log_p, log_p)
+
+
+def test_no_mean_leaves_the_picture():
+    """However far the heads have drifted: all that is outside is black, and nothing would lead back."""
+    network = wander(WakeSleepRAM(**TINY))
+    with torch.no_grad():
+        network.locate.bias.copy_(torch.tensor([50.0, -50.0])), network.inference.shift.bias.fill_(-200.0)
+    image, noise, label = torch.rand(2, 1, 20, 30), draw_noise(torch.arange(2), 3, 3), torch.tensor([3, 8])
+    assert network(image, noise).means.abs().max() <= 1
+    told = network(image, 0 * noise, label).locations
+    torch.testing.assert_close(told, -torch.ones_like(told))
+
+
+def test_the_heads_have_a_learning_rate_of_their_own():
+    """A first step of Adam is as long as its rate: a quarter for the heads of places and scales."""
+    lit, batch = make(policy_rate=0.25, optimizer={"_target_": "torch.optim.Adam", "lr": 0.01}), make_batch()
+    wander(lit.network)
+    before = {name: p.detach().clone() for name, p in lit.network.named_parameters()}
+    optimizer = instantiate(lit.optimizer, lit.parameter_groups())
+    lit.loss(batch)["loss"].backward(), optimizer.step()
+    for name, p in lit.network.named_parameters():
+        head = name.split(".")[-2] in ("locate", "choose", "shift", "prefer")
+        moved = (p.detach() - before[name]).abs().max().item()
+        assert moved == pytest.approx(0.0025 if head else 0.01, rel=1e-2), name
 
 
 def test_wake_p_trains_theta_alone_and_wake_q_eta_alone():

@@ -24,6 +24,7 @@ class LitWakeSleepRAM(ZooModule):
     Args:
         estimator: the arguments of :class:`zoo.nn.estimators.Estimator`.
         policy_weight: of the policy's gradient; 1 is the estimator as it is.
+        policy_rate: factor of the learning rate of the heads that say where to look, p's and q's.
         test_samples: sequences that the averaged test error averages over.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.wake_sleep_ram.WakeSleepRAM`.
@@ -35,16 +36,17 @@ class LitWakeSleepRAM(ZooModule):
         self,
         estimator: dict | None = None,
         policy_weight: float = 1.0,
+        policy_rate: float = 1.0,
         test_samples: int = 5,
         optimizer: dict | None = None,
         schedule: dict | None = None,
         **network,
     ):
         check_whole(1, OFTEN, test_samples=test_samples)
-        check_least(0, policy_weight=policy_weight)
+        check_least(0, policy_weight=policy_weight, policy_rate=policy_rate)
         super().__init__(WakeSleepRAM(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.estimator, self.policy_weight = Estimator.of(estimator), policy_weight
+        self.estimator, self.policy_weight, self.policy_rate = Estimator.of(estimator), policy_weight, policy_rate
         if self.network.inference is not None:
             self.network.inference.requires_grad_(self.estimator.infers)  # under DDP what learns must have a gradient
         elif self.estimator.infers:
@@ -58,6 +60,14 @@ class LitWakeSleepRAM(ZooModule):
     def test_errors(self) -> tuple[str, ...]:
         """Names of the test errors: of the likeliest glimpses, of one sampled sequence, and averaged over several."""
         return "error", "error_sampled", f"error_{self.test_samples}_samples"
+
+    def parameter_groups(self) -> list[dict]:
+        """The heads of the places and scales have a learning rate of their own."""
+        q = self.network.inference
+        heads = [self.network.locate, self.network.choose, *((q.shift, q.prefer) if q else ())]
+        slow = [parameter for head in heads for parameter in head.parameters()]
+        rest = [parameter for parameter in self.parameters() if all(parameter is not each for each in slow)]
+        return [{"params": rest}, {"params": slow, "lr": self.optimizer["lr"] * self.policy_rate}]
 
     def rollout(self, batch: dict[str, Tensor]) -> Rollout:
         """The M sequences that a training step draws, from p or q as the estimator says."""

@@ -17,7 +17,7 @@ from zoo.nn.kernels import at_least_float32
 class Glance(NamedTuple):
     """A distribution of where to look next: a Gaussian place and, independent of it, a multinomial scale."""
 
-    mean: Tensor  # (batch, M, 2) as (x, y) in half images
+    mean: Tensor  # (batch, M, 2) as (x, y) in half images; of the heads, before it is bounded
     logits: Tensor  # (batch, M, scales)
 
 
@@ -128,8 +128,16 @@ class WakeSleepRAM(nn.Module):
         self.inference = InferenceNetwork(hidden, num_classes, num_scales) if inference else None
 
     def policy(self, h: Tensor) -> Glance:
-        """p(a_n|a_<n, I) from h_{n-1}, (batch, M, hidden); float32 at least."""
+        """What the heads say of p(a_n|a_<n, I), from h_{n-1}, (batch, M, hidden); float32 at least."""
         return Glance(at_least_float32(self.locate(h)), at_least_float32(self.choose(h)))
+
+    @staticmethod
+    def bounded(glance: Glance) -> Glance:
+        """Keeps the mean of a place within the picture by tanh (our choice).
+
+        Outside of it all sequences see nothing and are equally good, so nothing would ever lead back.
+        """
+        return glance._replace(mean=glance.mean.tanh())
 
     def draw(self, glance: Glance, noise: Tensor | None, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """A place (batch, M, 2), which is a constant, and a scale (batch, M); the likeliest without noise.
@@ -186,6 +194,7 @@ class WakeSleepRAM(nn.Module):
             p = q = self.policy(h)
             if label is not None:
                 u, q = self.inference(h, label, u, p)
+            p, q = self.bounded(p), self.bounded(q)
             place, scale = self.draw(q, None if noise is None else noise[:, :, n], temperature)
             log_p = log_p + self.log_prob(p, place, scale)
             log_r = log_r + self.log_prob(q, place, scale, temperature)
