@@ -195,8 +195,8 @@ class WordWindows(ByTicket):
         inside = (at >= 0) & (at < len(words))
         at = at.clamp(0, len(words) - 1)
         document = torch.where(inside, documents[at], -1)
-        centre = document[:, b : b + self.length, None]
-        around = (document.unfold(1, 2 * b + 1, 1) == centre) & (centre >= 0)  # (batch, L, 2b + 1)
+        centre = torch.where(inside, document, -2)[:, b : b + self.length, None]  # outside is in no document's window
+        around = document.unfold(1, 2 * b + 1, 1) == centre  # (batch, L, 2b + 1)
         here = torch.cat([around[..., :b], around[..., b + 1 :]], -1)
         key = index + (epoch * self.size(split) if train else 0)
         if train and self.shrink:

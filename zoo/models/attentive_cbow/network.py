@@ -87,14 +87,12 @@ class AttentiveCBOW(nn.Module):
         if self.attend == "none":
             seen = at_least_float32(here.to(self.W.weight.dtype))
             return seen / seen.sum(-1, keepdim=True).clamp(min=1)
-        scores = self.W.weight.new_zeros(here.shape)
+        scores = self.W.weight.new_zeros(()) if self.s is None else self.s
         if self.K is not None:
             place = places(here.shape[1], self.window, text.device).expand(len(text), -1, -1)
             k = self.K(text).expand(-1, -1, 2 * self.window)  # (batch, L + 2b, 2b)
             scores = scores + k.gather(1, place)  # k_{w_i,i}: the row of the word in slot i, its column i
-        if self.s is not None:
-            scores = scores + self.s
-        return masked_softmax(scores, here)
+        return masked_softmax(scores.expand(here.shape), here)
 
     def forward(self, text: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
         """c = sum over i of a_i(w_i) w_i, of every word to predict.

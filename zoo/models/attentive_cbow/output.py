@@ -39,8 +39,8 @@ def negative_sampling(network: nn.Module, batch: dict[str, Tensor], negatives: f
         rows = network.O(noise[:, :, None] + offsets(network)[:, None])  # (batch, L, tables, P, D)
         missed = (rows @ hidden[..., None]).squeeze(-1)
         noise = noise[:, :, None]
-    other = noise != words[..., None]  # (batch, L, m, P)
-    noise_nats = (F.softplus(at_least_float32(missed)) * other).sum(-1) * (negatives / noise.shape[-1])
+    missed = at_least_float32(missed).masked_fill(noise == words[..., None], -torch.inf)  # (batch, L, m, P)
+    noise_nats = F.softplus(missed).sum(-1) * (negatives / noise.shape[-1])
     return F.softplus(-at_least_float32(hit)) + noise_nats, valid
 
 
