@@ -33,7 +33,7 @@ from zoo.models.attentive_cbow import AttentiveCBOW, LitVectors
 from zoo.models.attentive_cbow.vectors import read_vectors
 from zoo.models.bahdanau import RNNsearch
 from zoo.models.former import Former
-from zoo.models.luong import StackedLSTM
+from zoo.models.luong import LitStackedLSTM, StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
 from zoo.models.reader import LitReader, Reader
 from zoo.models.rush import ABS
@@ -118,6 +118,8 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
         (RNNsearch, {**WORDS, "attention": {"scope": "global", "score": "additive", "windw": 3}}),
         (StackedLSTM, {**WORDS, "attention": {"score": "dot", "scope": "local_p", "window": 0}}),
+        (StackedLSTM, {**WORDS, "hard": True}), (StackedLSTM, {**WORDS, "hard": True, "attention": {"score": "dot"}}),
+        (LitStackedLSTM, {**WORDS, "estimator": {"kind": "var"}}),
         (StackedLSTM, {**WORDS, "input_feeding": 1}), (Transformer, {**WORDS, "norm": "middle"}),
         (Transformer, {**WORDS, "positions": "rotary"}), (Transformer, {**WORDS, "d_model": 10, "heads": 3}),
         (Transformer, {**WORDS, "target_vocabulary": 8}), (Former, {"vocabulary": 9, "pooling": "sum"}),
@@ -490,7 +492,9 @@ def described(tmp: Path) -> Iterator[Case]:
     for given in (
         {"attention": "sott"}, {"encoder": "vgg16"}, {"encoder": "vgg19"}, {"output": "softmax"}, {"gate": 1},
         {"decode": "mean"}, {"encoder_weights": "emoji"}, {"encoder": "small", "encoder_weights": "/no/such.safetensors"},
-        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"},
+        {"normalise": "words"}, {"hard_scaling": "batch"}, {"penalty_scaling": "batch"}, {"credit": "sentence"},
+        {"estimator": {"kind": "var"}}, {"inference": True}, {"attention": "hard", "estimator": {"kind": "wake_q"}},
+        {"attention": "hard", "estimator": {"kind": "wake_p", "coverage": 0.1}},
     ):  # fmt: skip
         yield f"LitShowAttendTell({given})", lambda given=given: LitShowAttendTell(**{**small, **given})
     for given in ({"kind": "faces"}, {"scenes": 0}, {"seed": -1}, {"tokenizer": "/no/such"}):

@@ -12,7 +12,14 @@ SIZES = {"source_vocabulary": 11, "target_vocabulary": 13, "embedding": 5, "hidd
 GENERAL = {"score": "general", "scope": "global"}
 LOCAL = {"score": "general", "scope": "local_p", "window": 2}
 QUICK = {"luong": {"embedding": 8, "hidden": 8, "layers": 2}}  # see tests/small.py
-OPTIONS = {"luong": {"reverse": {"attention": {**LOCAL, "window": 1}}}}  # see tests/test_options.py
+HARD = {"hard": True, "input_feeding": False}
+OPTIONS = {  # see tests/test_options.py
+    "luong": {
+        "reverse": {"attention": {**LOCAL, "window": 1}},
+        "hard": {"input_feeding": False},
+        "estimator": {**HARD, "label_smoothing": 0.0, "estimator": {"kind": "var", "samples": 3}},
+    }
+}
 ATTENTIONS = [None, GENERAL, {"score": "dot", "scope": "local_m", "window": 1}, LOCAL]
 
 

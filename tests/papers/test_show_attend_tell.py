@@ -40,6 +40,9 @@ IDLE = {
     "attention": {"attention": "mean"},
     "expected": {"attention": "hard", "expected": 1.0},
     **{name: {"attention": "hard"} for name in OF_HARD if name != "expected"},
+    "estimator": {"attention": "hard", "estimator": {"kind": "wake_p", "samples": 3}},
+    "credit": {"attention": "hard", "estimator": {"kind": "wake_p", "samples": 3}},
+    "inference": "a network that nobody asks draws nothing; see test_show_attend_tell_estimators.py",
 }
 FEW = "seen where the words are few enough for a search to end: in show_attend_tell_vgg"
 OPTIONS = {  # see tests/test_options.py

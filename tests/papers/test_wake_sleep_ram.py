@@ -17,6 +17,7 @@ from datamodules.mnist import MNIST
 from tests import small
 from tests.conftest import called
 from tests.nn.test_glimpse import slow_retina
+from tests.papers import test_show_attend_tell as captioning
 from zoo import release
 from zoo.errors import ZooError
 from zoo.models.wake_sleep_ram.module import LitWakeSleepRAM, log_answer
@@ -31,6 +32,8 @@ from zoo.training import running
 TINY = {"num_glimpses": 3, "glimpse_size": 4, "hidden": 16, "context": 5}
 QUICK = {"wake_sleep_ram": {"num_glimpses": 2, "glimpse_size": 4, "hidden": 16, "context": 5, "test_samples": 2}}
 QUICK["ram_baseline"] = {"hidden": 16}
+QUICK |= captioning.QUICK
+FILES = captioning.FILES
 ALIKE = ("estimator.control",)  # with and without control variates a row is of one kind
 OPTIONS = {  # see tests/test_options.py
     "wake_sleep_ram": {

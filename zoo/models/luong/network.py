@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import WIDEST, check_flag, check_least, check_whole
+from zoo.errors import WIDEST, ZooError, check_flag, check_least, check_whole
 from zoo.nn.attend import Attend
+from zoo.nn.hard import sample_categorical
 from zoo.nn.kernels import Dropout, tanh
 from zoo.nn.lengths import check_symbols
 from zoo.nn.lstm import LSTM
@@ -35,6 +36,13 @@ class State(NamedTuple):
     step: Tensor  # (batch, K) int64: t, from 0
 
 
+class Drawn(NamedTuple):
+    """What the decoder says of each word after each of M places that it drew for it."""
+
+    logits: Tensor  # (batch, M, T, words): p(y_t | a_t) before it is normalised
+    log_p: Tensor  # (batch, M, T), float32 at least: log p(a_t)
+
+
 class StackedLSTM(nn.Module):
     """Two stacks of LSTM layers with global or local attention between them and input feeding.
 
@@ -47,6 +55,9 @@ class StackedLSTM(nn.Module):
         dropout: on the input vector of each layer, the fed-in part included.
         output_dropout: on h-tilde before the softmax (not in the paper, for small data).
         reverse: whether the data reverses the source words; local attention must know.
+        hard: whether each target word is written after one source place, a latent choice whose probabilities are the
+            weights (not in the paper; Deng, Kim, Chiu, Guo, Rush 2018). A word is then as probable as its mean over
+            all places, sum_s a_ts p(y_t | s), which is exact, as without input feeding no choice reaches a later word.
         init: every weight starts uniform between -init and init (0.1 in the paper, section 4.1). What a layer passes on
             grows with init * sqrt(d), so a small d wants more: 0.2 at d = 256 is the paper's 0.1 at d = 1000.
     """
@@ -63,15 +74,24 @@ class StackedLSTM(nn.Module):
         dropout: float = 0.2,
         output_dropout: float = 0.0,
         reverse: bool = True,
+        hard: bool = False,
         init: float = 0.1,
     ):
         super().__init__()
         check_whole(1, source_vocabulary=source_vocabulary, target_vocabulary=target_vocabulary)
         check_whole(1, WIDEST, embedding=embedding, hidden=hidden)
         check_whole(1, 1000, layers=layers)
-        check_flag(input_feeding=input_feeding, reverse=reverse)
+        check_flag(input_feeding=input_feeding, reverse=reverse, hard=hard)
         check_least(0, init=init)
-        self.input_feeding = input_feeding
+        if hard and not attention:
+            raise ZooError("hard is true and attention is null; hard attention chooses by the weights of an attention")
+        if hard and input_feeding:
+            raise ZooError(
+                "hard is true and input_feeding is true; of hard attention no choice is fed into later words"
+            )
+        if hard and attention.get("scope") == "local_p" and not attention.get("renormalise"):
+            raise ZooError("hard is true and attention.scope local_p; its weights are probabilities with renormalise")
+        self.input_feeding, self.hard = input_feeding, hard
         # which word the weights of a step belong to, None without attention. With the paper's reversed source it is the
         # predicted one for the location score and the one that was read for the others (a footnote). Of sources that
         # are not reversed the paper does not speak: the predicted one, as debian_de_en has it (multi30k_en_de has not)
@@ -126,15 +146,53 @@ class StackedLSTM(nn.Module):
         """Teacher forcing: the target (batch, T) begins with bos. Returns logits (batch, T, words), a (batch, T, S)."""
         check_symbols(target=target)
         memory = self.encode(source, mask)
-        y = self.target(target)
         if self.input_feeding:
-            feeds, weights = self._with_feeding(y, memory)
+            feeds, weights = self._with_feeding(self.target(target), memory)
+        elif self.hard:
+            return self.marginal(*self._read(target, memory), memory)
         else:
-            x = y
-            for layer, h, c in zip(self.decoder, memory.h.unbind(1), memory.c.unbind(1), strict=True):
-                x = layer.scan(self.dropout(x), h, c)[0]
-            feeds, weights = self.look(x, memory, torch.arange(y.shape[1], device=y.device))
+            h, step = self._read(target, memory)
+            feeds, weights = self.look(h, memory, step)
         return self.out(self.output_dropout(feeds)), weights
+
+    def _read(self, target: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Without feeding: the top states (batch, T, d) after each word of the target, and the steps (T,)."""
+        x = self.target(target)
+        for layer, h, c in zip(self.decoder, memory.h.unbind(1), memory.c.unbind(1), strict=True):
+            x = layer.scan(self.dropout(x), h, c)[0]
+        return x, torch.arange(target.shape[1], device=target.device)
+
+    def say(self, c: Tensor, h: Tensor) -> Tensor:
+        """Logits of p(y_t | a_t) of hard attention: contexts and top states (..., d) to (..., words)."""
+        return self.out(self.output_dropout(tanh(self.join(torch.cat([c, h.to(c.dtype)], -1)))))
+
+    def marginal(self, h: Tensor, step: int | Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """log sum_s a_ts p(y_t | s) (batch, Q, words), and a_t (batch, Q, S), of the top states h_t (batch, Q, d)."""
+        weights = self.attend(h, memory.states, memory.keys, memory.mask, step)[1]
+        total = torch.zeros((), dtype=weights.dtype, device=h.device)
+        for state, weight in zip(memory.states.unbind(1), weights.unbind(-1), strict=True):
+            there = self.say(state[:, None].expand(-1, h.shape[1], -1), h)
+            total = total + weight[..., None] * there.to(weight.dtype).softmax(-1)
+        return total.clamp(min=torch.finfo(total.dtype).tiny).log(), weights
+
+    def draw(self, source: Tensor, mask: Tensor, target: Tensor, noise: Tensor) -> Drawn:
+        """Teacher forcing of hard attention with M places for each word, all in one batch.
+
+        Args:
+            source, mask, target: see :meth:`forward`.
+            noise: (batch, M, T) uniform in (0, 1).
+        """
+        check_symbols(target=target)
+        memory = self.encode(source, mask)
+        h, step = self._read(target, memory)
+        weights = self.attend(h, memory.states, memory.keys, mask, step)[1]
+        log_a = weights.clamp(min=torch.finfo(weights.dtype).tiny).log()[:, None].expand(-1, noise.shape[1], -1, -1)
+        place = sample_categorical(log_a.detach().flatten(0, 2), noise.flatten()).view(noise.shape)
+        place = place.minimum(mask.sum(-1)[:, None, None] - 1)  # where rounding leaves the last places something
+        where = place.flatten(1)[..., None].expand(-1, -1, memory.states.shape[-1])
+        c = memory.states.gather(1, where).view(*noise.shape, -1)
+        log_p = log_a.gather(-1, place[..., None]).squeeze(-1)
+        return Drawn(self.say(c, h[:, None].expand(-1, noise.shape[1], -1, -1)), log_p)
 
     def _with_feeding(self, y: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         h, c = memory.h.unbind(1), memory.c.unbind(1)
@@ -155,6 +213,9 @@ class StackedLSTM(nn.Module):
         if self.input_feeding:
             x = torch.cat([x, state.feed.to(x.dtype)], -1)
         h, c = self.advance(x, state.h.unbind(2), state.c.unbind(2))
-        feed, weights = self.look(h[-1], memory, state.step)
-        log_p = self.out(feed).float().log_softmax(-1)
+        if self.hard:
+            feed, (log_p, weights) = state.feed, self.marginal(h[-1], state.step, memory)
+        else:
+            feed, weights = self.look(h[-1], memory, state.step)
+            log_p = self.out(feed).float().log_softmax(-1)
         return log_p, State(torch.stack(h, 2), torch.stack(c, 2), feed, state.step + 1), weights

@@ -13,8 +13,10 @@ from zoo.errors import OFTEN, ZooError, check_choice, check_flag, check_least, c
 from zoo.looking.attention import Attention
 from zoo.models.show_attend_tell.captioning import scores
 from zoo.models.show_attend_tell.encoder import VGG19, load_encoder
-from zoo.models.show_attend_tell.network import DECODINGS, ShowAttendTell, Told
+from zoo.models.show_attend_tell.network import DECODINGS, ShowAttendTell, Told, repeated
 from zoo.models.show_attend_tell.pointing import inside, looks, measures
+from zoo.models.show_attend_tell.sampling import CREDITS, samples_of
+from zoo.nn.estimators import Estimator, effective_sample_size, importance_weights, log_mean_exp
 from zoo.nn.hard import reinforce_loss
 from zoo.nn.random import uniform
 from zoo.text.decoding import beam_search, greedy
@@ -40,6 +42,10 @@ class LitShowAttendTell(ZooModule):
             reward is the mean over words, and both terms count as often as there are captions in the batch).
         expected: share of the updates in which hard attention takes the expectation.
         expected_of: what is drawn for that: each "image" (as the paper says), or the "batch" (the authors' code).
+        estimator: the arguments of :class:`zoo.nn.estimators.Estimator`, whose samples and loss then take the place of
+            the one sample of equation 12, of its moving baseline and of `hard_scaling`; `reward_weight` is then a share
+            of the policy's gradient (not in the paper); None for the paper's estimator.
+        credit: what the places of an estimator's sample are answered by: the "caption" or their own "word".
         beam: width in the test; validation is greedy.
         normalise, alpha: of the score of a hypothesis; see :func:`zoo.text.decoding.beam_search`.
         decode: what hard attention takes in decoding: "expectation", "argmax" or "sample". The test reports all.
@@ -62,6 +68,8 @@ class LitShowAttendTell(ZooModule):
         hard_scaling: str = "caption",
         expected: float = 0.5,
         expected_of: str = "image",
+        estimator: dict | None = None,
+        credit: str = "caption",
         beam: int = 5,
         normalise: str = "none",
         alpha: float = 1.0,
@@ -76,6 +84,7 @@ class LitShowAttendTell(ZooModule):
         check_choice(("caption", "authors", "word"), penalty_scaling=penalty_scaling)
         check_choice(("caption", "authors"), hard_scaling=hard_scaling)
         check_choice(("image", "batch"), expected_of=expected_of)
+        check_choice(CREDITS, credit=credit)
         check_choice(DECODINGS, decode=decode)
         check_least(0, penalty=penalty, reward_weight=reward_weight, entropy_weight=entropy_weight, alpha=alpha)
         check_share(expected=expected)
@@ -88,7 +97,10 @@ class LitShowAttendTell(ZooModule):
             load_encoder(self.network.encoder, encoder_weights)
         self.penalty, self.penalty_scaling, self.hard_scaling = penalty, penalty_scaling, hard_scaling
         self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
-        self.expected, self.expected_of = expected, expected_of
+        self.expected, self.expected_of, self.credit = expected, expected_of, credit
+        self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
+        if self.network.inference is not None:  # under DDP what learns must have a gradient
+            self.network.inference.requires_grad_(self.estimator is not None and self.estimator.infers)
         self.beam, self.decode, self.max_length, self.meteor = beam, decode, max_length, meteor
         self.ranking = {"normalise": normalise, "alpha": alpha}
         self.register_buffer("baseline", torch.tensor(0.0))  # b_k
@@ -96,6 +108,20 @@ class LitShowAttendTell(ZooModule):
         self.perplexity = nn.ModuleDict({f"{stage}_": Perplexity() for stage in ("val", "test")})
         self.measures = nn.ModuleDict({f"{stage}_": nn.ModuleDict(measures()) for stage in ("val", "test")})
         self.written: dict[str, dict[int, list[int]]] = {}  # by way of decoding and position in the split: the words
+
+    def _made(self, estimator: Estimator) -> Estimator:
+        """The estimator, if the network has what it needs."""
+        if not self.hard:
+            kinds = f"estimator.kind is {estimator.kind} and attention is {self.network.attention}"
+            raise ZooError(f"{kinds}; estimators are of hard attention, whose places are drawn")
+        if estimator.infers and self.network.inference is None:
+            raise ZooError("estimator.kind is wake_q and inference is false; wake_q draws from the inference network")
+        if (estimator.temperature, estimator.entropy, estimator.coverage) != (1, 0, 0):
+            raise ZooError(
+                "estimator.temperature, entropy and coverage are of the wake-sleep room; "
+                "captioning has entropy_weight and penalty of its own"
+            )
+        return estimator
 
     @property
     def hard(self) -> bool:
@@ -113,22 +139,65 @@ class LitShowAttendTell(ZooModule):
         caption = batch["caption"][:, :-1]
         if not (self.hard and self.training):
             return self.network(batch["image"], caption)
-        key = batch["key"]
+        noise = uniform(batch["key"], caption.shape[1], stream=2)
+        return self.network(batch["image"], caption, noise, self.expects(batch["key"]))
+
+    def expects(self, key: Tensor) -> Tensor:
+        """Of which pictures hard attention takes the expectation: (batch,) bool."""
         drawn = uniform(key if self.expected_of == "image" else key[:1], 1, stream=1)[:, 0] < self.expected
-        noise = uniform(key, caption.shape[1], stream=2)
-        return self.network(batch["image"], caption, noise, drawn.expand(len(key)))
+        return drawn.expand(len(key))
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.estimator is not None:
+            return self.estimated_loss(batch)
         told, label = self.tell(batch), batch["caption"][:, 1:]
         real = label != PAD  # (batch, T)
         nll = F.cross_entropy(told.logits.float().flatten(0, 1), label.flatten(), ignore_index=PAD, reduction="none")
         nll = nll.view(label.shape)
         terms = {"nll": nll.sum() / self.weight(batch)}
-        coverage = (told.alpha * real[..., None]).sum(1)  # (batch, L): sum_t alpha_ti
-        terms["penalty"] = self.penalty * self.scale(real, coverage.shape[1]) * (1 - coverage).square().sum(1).mean()
+        terms["penalty"] = self.coverage(told, real)
         if self.hard:
             terms |= self.hard_terms(nll.detach(), told, real)
         return {"loss": sum(terms.values()), **terms}
+
+    def estimated_loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The estimator's terms beside penalty and entropy, and their sum; and, without gradient, what is watched.
+
+        Watched are the effective sample size `ess`, of what was drawn, and the bound `nll` on -log p(y | a), which with
+        `credit` of words is the sum of theirs.
+        """
+        caption, label = batch["caption"][:, :-1], batch["caption"][:, 1:]
+        samples, expect = self.estimator.samples, self.expects(batch["key"])
+        noise = uniform(batch["key"], samples, caption.shape[1], stream=2)
+        following = label if self.estimator.infers else None
+        told = self.network(batch["image"], caption, noise, expect, following)
+        log_y, log_p, log_r = samples_of(told, label).credited(self.credit)
+        share = self.reward_weight
+        rows = len(log_y) / self.weight(batch)  # for a caption: the estimator gives means
+        found = self.estimator.losses(log_y, share * log_p + (1 - share) * log_p.detach(), log_r)
+        terms = {name: rows * term for name, term in found.items()}
+        real = label != PAD
+        terms["penalty"] = self.coverage(told, real)
+        terms["entropy"] = -self.entropy_weight * self.entropy(told, real)
+        with torch.no_grad():
+            drawn = (~expect[:, None] & (real if self.credit == "word" else real[:, :1])).flatten().to(log_y.dtype)
+            ess = effective_sample_size(importance_weights(log_y, log_p, log_r))
+            watched = {
+                "ess": (ess * drawn).sum() / drawn.sum().clamp(min=1),
+                "nll": -rows * log_mean_exp(log_y + log_p - log_r).mean(),
+            }
+        return {"loss": sum(terms.values()), **terms, **watched}
+
+    def coverage(self, told: Told, real: Tensor) -> Tensor:
+        """The doubly stochastic penalty, a mean over captions; real is (batch, T), which words are no padding."""
+        seen = told.alpha * repeated(real, len(told.alpha) // len(real))[..., None]
+        coverage = seen.sum(1)  # (batch * M, L): sum_t alpha_ti
+        return self.penalty * self.scale(real, coverage.shape[1]) * (1 - coverage).square().sum(1).mean()
+
+    def entropy(self, told: Told, real: Tensor) -> Tensor:
+        """Of the places that were drawn, summed over words, a mean over captions; shapes as in :meth:`coverage`."""
+        entropy = -torch.xlogy(told.alpha, told.alpha).sum(-1)  # (batch * M, T)
+        return (entropy * repeated(real, len(entropy) // len(real)) * (told.log_s != 0)).sum(1).mean()
 
     def weight(self, batch: dict[str, Tensor]) -> Tensor | float:
         """The number of captions, on the average of the processes."""
@@ -155,11 +224,9 @@ class LitShowAttendTell(ZooModule):
         self.follow(reward)
         log_s = told.log_s * real
         policy = reinforce_loss(log_s, reward[:, None], self.baseline)
-        entropy = -torch.xlogy(told.alpha, told.alpha).sum(-1)  # (batch, T)
-        entropy = (entropy * real * (told.log_s != 0)).sum(1).mean()
         return {
             "policy": count * self.reward_weight * policy,
-            "entropy": -count * self.entropy_weight * entropy,
+            "entropy": -count * self.entropy_weight * self.entropy(told, real),
         }
 
     def follow(self, reward: Tensor) -> None:

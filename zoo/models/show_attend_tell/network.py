@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import WIDEST, check_choice, check_flag, check_whole
+from zoo.errors import WIDEST, ZooError, check_choice, check_flag, check_whole
 from zoo.models.show_attend_tell.encoder import annotations, make_encoder
+from zoo.models.show_attend_tell.inference import InferenceNetwork
 from zoo.models.show_attend_tell.perceptron import Perceptron
 from zoo.nn.cell import lstm_cell
 from zoo.nn.hard import sample_categorical
@@ -40,11 +41,17 @@ class State(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the decoder says while it is told the words."""
+    """What the decoder says while it is told the words; of M samples a picture, those of one stand together."""
 
-    logits: Tensor  # (batch, T, words)
-    alpha: Tensor  # (batch, T, L) float32
-    log_s: Tensor  # (batch, T) float32: log p(s_t), zero where the expectation was taken
+    logits: Tensor  # (batch * M, T, words)
+    alpha: Tensor  # (batch * M, T, L) float32
+    log_s: Tensor  # (batch * M, T) float32: log p(s_t), zero where the expectation was taken
+    log_r: Tensor  # (batch * M, T) float32: log of what s_t was drawn with, the inference network's or p(s_t)
+
+
+def repeated(x: Tensor, samples: int) -> Tensor:
+    """Each row `samples` times, one after the other: (batch, ...) to (batch * samples, ...)."""
+    return x[:, None].expand(-1, samples, *x.shape[1:]).flatten(0, 1)
 
 
 class ShowAttendTell(nn.Module):
@@ -65,6 +72,7 @@ class ShowAttendTell(nn.Module):
         output: "deep" (equation 7), "tanh" (the same with tanh before L_o, as in the authors' code), or "state" (the
             words from h_t alone).
         dropout: on the mean of the annotations before the start, on h_t and on what L_o reads.
+        inference: whether there is an inference network, which hard attention can learn with (not in the paper).
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class ShowAttendTell(nn.Module):
         gate: bool = True,
         output: str = "deep",
         dropout: float = 0.5,
+        inference: bool = False,
     ):
         super().__init__()
         check_choice(("small", "vgg19", None), encoder=encoder)
@@ -88,7 +97,9 @@ class ShowAttendTell(nn.Module):
         check_whole(1, vocabulary=vocabulary)
         check_whole(1, 2, attention_layers=attention_layers)
         check_whole(1, WIDEST, features=features, embedding=embedding, hidden=hidden, attention_hidden=attention_hidden)
-        check_flag(gate=gate)
+        check_flag(gate=gate, inference=inference)
+        if inference and attention != "hard":
+            raise ZooError(f"inference is true and attention is {attention}; places of hard attention alone are drawn")
         self.attention, self.output, self.features = attention, output, features
         self.encoder = make_encoder(encoder, features)
         D, m, n = features, embedding, hidden
@@ -103,6 +114,7 @@ class ShowAttendTell(nn.Module):
         self.L_z = nn.Linear(D, m, bias=False) if output != "state" else None
         self.L_o = nn.Linear(m, vocabulary)
         self.dropout = Dropout(dropout)
+        self.inference = InferenceNetwork(vocabulary, n, D) if inference else None
 
     def encode(self, image: Tensor, noise: Tensor | None = None) -> Memory:
         """Looks at pictures (batch, 3, height, width) in [0, 1], or takes maps of annotations.
@@ -162,39 +174,65 @@ class ShowAttendTell(nn.Module):
         return self.L_o(self.dropout(joined.tanh() if self.output == "tanh" else joined))
 
     def forward(
-        self, image: Tensor, caption: Tensor, noise: Tensor | None = None, expect: Tensor | None = None
+        self,
+        image: Tensor,
+        caption: Tensor,
+        noise: Tensor | None = None,
+        expect: Tensor | None = None,
+        following: Tensor | None = None,
     ) -> Told:
         """Teacher forcing.
 
         Args:
             image: see :meth:`encode`.
             caption: (batch, T) int64, the words y_0 to y_{T-1}, of which y_0 is bos.
-            noise: (batch, T) uniform in (0, 1), of hard attention; without it the expectation is taken.
+            noise: (batch, T) uniform in (0, 1), of hard attention, or (batch, M, T) for M samples of each picture, all
+                in one batch; without it the expectation is taken.
             expect: (batch,) bool, of which pictures hard attention takes the expectation; None: of none.
+            following: (batch, T) int64, the words y_1 to y_T, with which the inference network draws; None: the policy
+                draws.
         """
         check_symbols(caption=caption)
+        if following is not None and self.inference is None:
+            raise ZooError("this network has no inference network (inference=false), so following words draw nothing")
         memory = self.encode(image)
+        if noise is not None and noise.ndim == 2:
+            noise = noise[:, None]
+        M = 1 if noise is None else noise.shape[1]
         Ey = self.E(caption)
         from_word = self.from_word(Ey).unbind(1)
-        h, c = (each[:, 0] for each in self.start(memory)[:2])
+        h, c = (repeated(each[:, 0], M) for each in self.start(memory)[:2])
         shared = memory._replace(a=share(memory.a.mT))
-        alphas, chosen, zs, hs = [], [], [], []
+        alphas, chosen, drawn, zs, hs = [], [], [], [], []
         with loop(self.f_att, self.f_beta, self.from_state, self.from_context):
             for t, x in enumerate(from_word):
-                log_alpha = self.look(h[:, None], shared)
+                each = h.unflatten(0, (-1, M))  # (batch, M, n)
+                log_alpha = self.look(each, shared)
                 alpha = s = log_alpha.exp()
                 if self.attention == "hard" and noise is not None:
-                    place = sample_categorical(log_alpha[:, 0].detach(), noise[:, t])[:, None, None]
-                    log_s = log_alpha.gather(2, place)[:, 0, 0]
+                    log_r = log_alpha
+                    if following is not None:
+                        log_r = self.inference(each, following[:, t], memory.a, log_alpha)
+                    place = sample_categorical(log_r.detach().flatten(0, 1), noise[:, :, t].flatten())
+                    place = place.view(*log_r.shape[:2], 1)
                     one = torch.zeros_like(alpha).scatter_(2, place, 1.0)
                     s = one if expect is None else torch.where(expect[:, None, None], alpha, one)
-                    chosen.append(log_s if expect is None else log_s.masked_fill(expect, 0))
-                z = self.context(s, h[:, None], shared)[:, 0]
-                h, c = self.advance(x, z, h, c)
+                    chosen.append(log_alpha.gather(2, place)), drawn.append(log_r.gather(2, place))
+                # a view of its own: gradients of one sample are then added up in the order of the published rows
+                z = self.context(s, h.unflatten(0, (-1, M)), shared).flatten(0, 1)
+                h, c = self.advance(repeated(x, M), z, h, c)
                 alphas.append(alpha), zs.append(z), hs.append(h)
-        alpha = torch.cat(alphas, 1)
-        log_s = torch.stack(chosen, 1) if chosen else alpha.new_zeros(alpha.shape[:2])
-        return Told(self.words(Ey, torch.stack(hs, 1), torch.stack(zs, 1)), alpha, log_s)
+        alpha = torch.stack(alphas, 2).flatten(0, 1)
+        log_s, log_r = (self._sampled(each, expect, alpha) for each in (chosen, drawn))
+        return Told(self.words(repeated(Ey, M), torch.stack(hs, 1), torch.stack(zs, 1)), alpha, log_s, log_r)
+
+    @staticmethod
+    def _sampled(steps: list[Tensor], expect: Tensor | None, alpha: Tensor) -> Tensor:
+        """Log probabilities of all steps, (batch * M, T), from each one's (batch, M, 1); zero where none was drawn."""
+        if not steps:
+            return alpha.new_zeros(alpha.shape[:2])
+        found = torch.cat(steps, 2)
+        return (found if expect is None else found.masked_fill(expect[:, None, None], 0)).flatten(0, 1)
 
     def step(
         self, token: Tensor, state: State, memory: Memory, decode: str = "expectation"
