@@ -10,7 +10,7 @@ from typing import NamedTuple
 from datamodules import debian
 from datamodules.files import DataError, read_file
 from datamodules.reviews import read_reviews, shared_out
-from datamodules.stories import PLACES, stories
+from datamodules.stories import PEOPLE, PLACES, stories
 
 LEAST = 100  # training packages of a section; the packages of smaller sections are left out of every split
 VALIDATION = 20  # percent of the training texts, where the data set has no validation split
@@ -78,11 +78,15 @@ def sentences(root: str | Path | None) -> dict[str, Labelled]:
 def answered_stories(task: int) -> dict[str, Labelled]:
     """Stories of a task of :mod:`datamodules.stories`, the question after the story; the class is the place.
 
-    The question is read without its blank, which is its last word.
+    The question is read without its blank, which is its last word; names have capitals, as in the published tasks.
     """
+
+    def told(words: list[str]) -> str:
+        return " ".join(word.title() if word in PEOPLE else word for word in words)
+
     return {
         split: Labelled(
-            [" ".join([*each.document, *each.question[:-1]]) for each in asked],
+            [told([*each.document, *each.question[:-1]]) for each in asked],
             [PLACES.index(each.answer) for each in asked],
             list(PLACES),
         )
