@@ -1,5 +1,5 @@
-"""Texts with a label: packages of Debian and their sections, sentences of reviews, stories whose question is answered by
-a place, reviews from a folder, or a data set of the Hub."""
+"""Texts with a label: Debian's packages and their sections, sentences of reviews, stories whose question a place
+answers, reviews from a folder, or a data set of the Hub."""
 
 import hashlib
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from datamodules import debian
 from datamodules.files import DataError, read_file
 from datamodules.reviews import read_reviews, shared_out
-from datamodules.stories import PEOPLE, PLACES, stories
+from datamodules.stories import PLACES, stories
 
 LEAST = 100  # training packages of a section; the packages of smaller sections are left out of every split
 VALIDATION = 20  # percent of the training texts, where the data set has no validation split
@@ -78,15 +78,11 @@ def sentences(root: str | Path | None) -> dict[str, Labelled]:
 def answered_stories(task: int) -> dict[str, Labelled]:
     """Stories of a task of :mod:`datamodules.stories`, the question after the story; the class is the place.
 
-    The question is read without its blank, which is its last word; names have capitals, as in the published tasks.
+    The question is read without its blank, which is its last word.
     """
-
-    def told(words: list[str]) -> str:
-        return " ".join(word.title() if word in PEOPLE else word for word in words)
-
     return {
         split: Labelled(
-            [told([*each.document, *each.question[:-1]]) for each in asked],
+            [" ".join([*each.document, *each.question[:-1]]) for each in asked],
             [PLACES.index(each.answer) for each in asked],
             list(PLACES),
         )
