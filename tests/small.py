@@ -48,7 +48,10 @@ def reviews(folder: Path) -> tuple[str, ...]:
 
 
 def sentences_of_reviews(folder: Path) -> tuple[str, ...]:
-    lines = [f"{i}\t{1.5 - 3 * (i % 2)}\tFilm {i} is {('bad', 'good')[i % 2]}, or so {'they say ' * (i % 4)}in town." for i in range(80)]
+    lines = [
+        f"{i}\t{1.5 - 3 * (i % 2)}\tFilm {i} is {('bad', 'good')[i % 2]}, or so {'they say ' * (i % 4)}in town."
+        for i in range(80)
+    ]
     (folder / "reviews.txt").write_text("\n".join(lines))
     return (f"data.root={folder}/reviews.txt", "data.vocabulary=60", "data.limit=40")
 
