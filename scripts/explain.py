@@ -1,9 +1,10 @@
 """How far attention explains what a model says: python scripts/explain.py name=<slug>.<row> [key=value ...]
 
-count=50 samples, spread evenly over the test split; and any key of the row's data, such as data.root. One line of JSON:
-Kendall's tau between attention and two other accounts of each word or place, gradients and leaving it out, and between
-these two; the mean over what is put out for a sample, then over samples. Of explained.<row> it is a longer table, which
-also has what random orders of the weights, adversarial weights (steps=500 of their search) and removed weights change.
+The name may be a released folder. count=50 samples, spread evenly over the test split; and any key of the row's data,
+such as data.root. One line of JSON: Kendall's tau between attention and two other accounts of each word or place,
+gradients and leaving it out, and between these two; the mean over what is put out for a sample, then over samples. Of
+explained.<row> it is a longer table, which also has what random orders of the weights, adversarial weights (steps=500
+of their search) and removed weights change.
 """
 
 import json
@@ -45,9 +46,10 @@ def measure(name: str, count: int, steps: int, overrides: list[str]) -> dict[str
     pipe = pipeline(name)
     if type(pipe).instance is Pipeline.instance:
         pipe.instance({})  # says why not
-    rows = [f"experiment={name.replace('.', '/')}", f"data.tokenizer='{released(name)}'", "data.eval_batch_size=1"]
-    data = data_of([*rows, *overrides])
-    if name.startswith("explained."):
+    room, row = pipe.config["slug"], pipe.config["row"]
+    fixed = [f"experiment={room}/{row}", f"data.tokenizer='{released(name)}'", "data.eval_batch_size=1"]
+    data = data_of([*fixed, *overrides])
+    if room == "explained":
         texts = data.split("test").texts
         chosen = spread(len(texts.length), count).split(TOGETHER)
         return summary(of_batch(pipe.network, texts.rows(index), steps) for index in chosen)
