@@ -1,5 +1,5 @@
-"""Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml; and the
-tables of one kind of number over rooms and rows, from zoo/models/<slug>/tables.yaml.
+"""Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml; and
+tables of one kind of number over many models, from zoo/models/<slug>/tables.yaml.
 
 Usage: python scripts/results.py [--check]
 """
@@ -104,14 +104,11 @@ def table(slug: str) -> str:
 
 
 def other_table(slug: str, name: str) -> str:
-    """A table of a room's tables.yaml: a line for each model, a column for each number; and the command."""
+    """A table of a room's tables.yaml: a line for each of its rows, and a column for each number; and the command."""
     known = yaml.safe_load((ROOT / "zoo/models" / slug / "tables.yaml").read_text())[name]
     columns = list(dict.fromkeys(column for row in known["rows"].values() for column in row))
-    cells = [
-        [f"`{row}`", *(f"{v:g}" if (v := of.get(c)) is not None else "" for c in columns)]
-        for row, of in known["rows"].items()
-    ]
-    return f"{markdown([known['of'], *columns], cells)}\n`{known['command']}`, commit {known['commit']}.\n"
+    cells = [[line, *(str(row.get(column, "")) for column in columns)] for line, row in known["rows"].items()]
+    return f"{markdown([known['of'], *columns], cells)}\n`{known['command']}`, commit {known['commit']}\n"
 
 
 def headline(rows: dict[str, dict], which: str) -> str | None:

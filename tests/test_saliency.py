@@ -26,6 +26,7 @@ RELEASED = [
     "former.debian_sections",
     "explained.sections_bilstm",
     "show_attend_tell.emoji_soft",
+    "attentive_cbow.debian_attentive",
 ]
 IDS = torch.tensor([[9, 24, 31, 12, 40, 2]])  # of five words and the end
 WRITTEN = torch.tensor([[1, 17, 8, 33, 2]])
@@ -114,6 +115,8 @@ def test_the_gradients_of_a_room_are_finite_differences(name):
     pipe = zoo.pipeline(name)
     network = pipe.network.double()
     batch = {**BATCH, "image": torch.rand(1, 3, 112, 112, dtype=torch.float64)}
+    if name.startswith("attentive_cbow"):
+        batch |= {"text": torch.arange(200, 241)[None], "here": (torch.arange(40) % 7 < 3)[None, None]}
     instance = pipe.instance(batch)
     found = saliency.gradients(instance)
     logits, weights = (each[0] for each in instance.ask(instance.inputs[None]))
@@ -153,6 +156,21 @@ def test_the_gradients_of_a_room_are_finite_differences(name):
         found["gradient_times_input"][:, 2], slope.abs(), rtol=2e-3, atol=3e-4, check_dtype=False
     )
     assert next(network.parameters()).grad is None
+
+
+def test_a_word_of_a_context_is_left_out_of_its_slot():
+    pipe = zoo.pipeline("attentive_cbow.debian_attentive")
+    text, here = torch.arange(200, 241)[None], (torch.arange(40) % 7 < 3)[None, None]
+    found = saliency.left_out(pipe.instance({"text": text, "here": here}))[0]
+
+    @torch.no_grad()
+    def p(here):
+        return (pipe.network(text, here)[0][0, 0] @ pipe.network.O.weight.T + pipe.prior).softmax(-1)
+
+    for n, slot in enumerate(here[0, 0].nonzero()[:, 0].tolist()):
+        without = here.clone()
+        without[0, 0, slot] = False
+        assert found[n].item() == pytest.approx((p(without) - p(here)).abs().sum().item() / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ram.mnist28_7", "draw.mnist_no_attention", "st_rnn.flights_st_rnn"])
