@@ -10,6 +10,7 @@ of their search) and removed weights change.
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def spread(size: int, count: int) -> Tensor:
     return torch.linspace(0, size - 1, min(count, size)).round().long()
 
 
-def samples(data, count: int) -> Iterator[dict[str, Tensor]]:
+def samples(data: Any, count: int) -> Iterator[dict[str, Tensor]]:
     """Batches of one test sample, of sentences from the shortest to the longest."""
     if not isinstance(data, Sentences):
         yield from (data.batch("test", index[None]) for index in spread(data.size("test"), count))

@@ -34,7 +34,7 @@ class Instance(NamedTuple):
 
 
 def asked(instance: Instance) -> tuple[Tensor, Tensor, Tensor]:
-    """The vectors of the inputs (S, d), logits (T, classes) that have a gradient of them, and attention (T, S)."""
+    """The vectors of the inputs (1, S, d), logits (T, classes) that have a gradient of them, and attention (T, S)."""
     vectors: list[Tensor] = []
 
     def leaf(_: nn.Module, __: tuple, found: Tensor) -> Tensor:

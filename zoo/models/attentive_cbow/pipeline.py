@@ -116,9 +116,8 @@ class Blank(Pipeline):
         words = batch["text"][0, :size] * size + torch.arange(size, device=self.device)
 
         def ask(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            place = torch.where(
-                inputs < 0, b, inputs % size
-            )  # what is no word is put into the blank, which is not read
+            # what is no word is put into the blank, which is not read
+            place = torch.where(inputs < 0, b, inputs % size)
             text = inputs.new_zeros(len(inputs), size).scatter(1, place, inputs.clamp(min=0) // size)
             here = torch.zeros_like(text, dtype=torch.bool).scatter(1, place, inputs >= 0)
             c, a = self.network(text, here[:, None, ~middle])
