@@ -19,9 +19,9 @@ from tests.conftest import ROOT
 
 READ = ("model", "data", "trainer", "seed", "monitor", "mode", "compile")  # of a config, what decides a number
 SINCE = {  # keys that came later, and the value with which they change nothing; of others none, false or 0
+    "model.attack": "at",
     "data.digits": 1,
     "data.test": "test",
-    "model.attack": "at",
     "model.reward": "correct",
     "model.std": 1.0,  # of the reader's words, as torch draws them
     "trainer.enable_progress_bar": True,
