@@ -1,4 +1,5 @@
-"""Texts with a label: packages of Debian and their sections, reviews from a folder, or a data set of the Hub."""
+"""Texts with a label: Debian's packages and their sections, sentences of reviews, stories whose question a place
+answers, reviews from a folder, or a data set of the Hub."""
 
 import hashlib
 from collections import Counter
@@ -8,10 +9,13 @@ from typing import NamedTuple
 
 from datamodules import debian
 from datamodules.files import DataError, read_file
+from datamodules.reviews import read_reviews, shared_out
+from datamodules.stories import PLACES, stories
 
 LEAST = 100  # training packages of a section; the packages of smaller sections are left out of every split
 VALIDATION = 20  # percent of the training texts, where the data set has no validation split
 UNLABELLED = "unsup"  # a folder of IMDb's that is not a class
+STORIES = {"test": 1000, "val": 1000, "train": 10_000}
 
 
 class Labelled(NamedTuple):
@@ -49,6 +53,41 @@ def share(name: str) -> tuple[bool, str]:
     """Whether a training text of that name is for validation, and what it is sorted by: both from a hash of it."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     return int(digest[:8], 16) % 100 < VALIDATION, digest
+
+
+@cache
+def sentences(root: str | Path | None) -> dict[str, Labelled]:
+    """Every split of the sentences of reviews that :mod:`datamodules.reviews` reads, words between spaces.
+
+    Validation sentences are VALIDATION percent of the training sentences, by a hash of them.
+    """
+    if root is None:
+        raise DataError(
+            "say where the reviews are: data.root=<vaderSentiment-3.3.2.tar.gz>, which "
+            "pip download --no-deps --no-binary :all: vaderSentiment==3.3.2 brings"
+        )
+    found = {split: Labelled([], [], ["negative", "positive"]) for split in ("train", "val", "test")}
+    for side, (rows, labels) in shared_out(*read_reviews(root)).items():
+        for text, label in zip(map(" ".join, rows), labels, strict=True):
+            split = found["val" if side == "train" and share(text)[0] else side]
+            split.texts.append(text), split.labels.append(label)
+    return found
+
+
+@cache
+def answered_stories(task: int) -> dict[str, Labelled]:
+    """Stories of a task of :mod:`datamodules.stories`, the question after the story; the class is the place.
+
+    The question is read without its blank, which is its last word.
+    """
+    return {
+        split: Labelled(
+            [" ".join([*each.document, *each.question[:-1]]) for each in asked],
+            [PLACES.index(each.answer) for each in asked],
+            list(PLACES),
+        )
+        for split, asked in stories(task, STORIES).items()
+    }
 
 
 def read_folder(root: str | Path | None, split: str) -> Labelled:
@@ -109,9 +148,16 @@ def read_labelled(corpus: str, split: str, root: str | Path | None, subset: str 
     """A split of a corpus.
 
     Args:
-        corpus: "debian", "files", or the name of a Hugging Face data set.
+        corpus: "debian", "reviews", "stories", "files", or the name of a Hugging Face data set.
         split: train, val or test.
+        subset: of a Hugging Face data set; of stories the task, "1" if it is not said.
     """
     if corpus == "debian":
         return sections(root)[split]
+    if corpus == "reviews":
+        return sentences(root)[split]
+    if corpus == "stories":
+        if subset not in (None, "1", "2", "3"):
+            raise DataError(f"subset is {subset!r}; expected the task of the stories, '1', '2' or '3'")
+        return answered_stories(int(subset or 1))[split]
     return read_folder(root, split) if corpus == "files" else read_hub(corpus, subset, split)

@@ -47,9 +47,10 @@ class TextClasses(Sentences):
     divided by the number of processes.
 
     Args:
-        corpus: "debian", sections of packages, which ships with the zoo; "files", folders as IMDb's in `root`; or the
-            name of a Hugging Face data set.
-        subset: of a Hugging Face data set.
+        corpus: "debian", sections of packages, which ships with the zoo; "stories", whose question is answered by a
+            place; "reviews", sentences of the sdist `root` of vaderSentiment; "files", folders as IMDb's in `root`; or
+            the name of a Hugging Face data set.
+        subset: of a Hugging Face data set; of stories the task, "1", "2" or "3".
         tokens: "bpe" or "words".
         vocabulary: entries.
         lowercase: whether text is lower-cased.

@@ -96,7 +96,8 @@ def attention(pipe: Translate, words: Words) -> Looks:
         pairs = words.split.pairs[start:end]
         ids = [text.encode([pair[side] for pair in pairs]) for side, text in enumerate(sides)]
         source = with_eos(ids[0], pipe.device)
-        weights = pipe.look(source, source != PAD, with_eos([[BOS, *row] for row in ids[1]], pipe.device)[:, :-1])
+        target = with_eos([[BOS, *row] for row in ids[1]], pipe.device)[:, :-1]
+        weights = pipe.told(source, source != PAD, target)[1]
         weights = weights.mean(1) if weights.ndim == 4 else weights
         for i, rows in zip(range(start, end), weights, strict=True):
             of, to = (places(text, words.split.pairs[i][k], lines[k][i]) for k, text in enumerate(sides))

@@ -1,4 +1,5 @@
-"""Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml.
+"""Writes the tables of the READMEs, and the first lines of the experiments, from zoo/models/<slug>/results.yaml; and
+tables of one kind of number over many models, from zoo/models/<slug>/tables.yaml.
 
 Usage: python scripts/results.py [--check]
 """
@@ -32,6 +33,8 @@ ORDER = [
     "explained",
 ]
 ROOMS = re.compile(r"(<!-- rooms -->\n).*?(<!-- end -->)", re.DOTALL)
+
+OTHER = re.compile(r"(<!-- table (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def read(slug: str) -> dict[str, dict]:
@@ -100,6 +103,14 @@ def table(slug: str) -> str:
     return markdown(columns, cells) + also
 
 
+def other_table(slug: str, name: str) -> str:
+    """A table of a room's tables.yaml: a line for each of its rows, and a column for each number; and the command."""
+    known = yaml.safe_load((ROOT / "zoo/models" / slug / "tables.yaml").read_text())[name]
+    columns = list(dict.fromkeys(column for row in known["rows"].values() for column in row))
+    cells = [[line, *(str(row.get(column, "")) for column in columns)] for line, row in known["rows"].items()]
+    return f"{markdown([known['of'], *columns], cells)}\n`{known['command']}`, commit {known['commit']}\n"
+
+
 def headline(rows: dict[str, dict], which: str) -> str | None:
     """The row that stands for a room, for its "paper" or for what is "here": the one that results.yaml names so.
 
@@ -158,6 +169,7 @@ def rendered(path: Path) -> str:
     """What a README or an experiment file should say."""
     text = path.read_text()
     if path.suffix == ".md":
+        text = OTHER.sub(lambda found: found[1] + other_table(found[2], found[3]) + found[4], text)
         text = TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], text)
         return ROOMS.sub(lambda found: found[1] + rooms() + found[2], text)
     package, *rest = text.splitlines(keepends=True)

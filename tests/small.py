@@ -47,6 +47,15 @@ def reviews(folder: Path) -> tuple[str, ...]:
     return (f"data.root={folder}", "data.vocabulary=60", "data.limit=40")
 
 
+def sentences_of_reviews(folder: Path) -> tuple[str, ...]:
+    lines = [
+        f"{i}\t{1.5 - 3 * (i % 2)}\tFilm {i} is {('bad', 'good')[i % 2]}, or so {'they say ' * (i % 4)}in town."
+        for i in range(80)
+    ]
+    (folder / "reviews.txt").write_text("\n".join(lines))
+    return (f"data.root={folder}/reviews.txt", "data.vocabulary=60", "data.limit=40")
+
+
 def book(folder: Path) -> tuple[str, ...]:
     (folder / "enwik8").write_bytes(b"a text of some bytes, " * 100)
     return (f"data.root={folder}/enwik8", "data.size=null", "data.context=16", "data.limit=40")
@@ -77,6 +86,7 @@ def birds(folder: Path) -> tuple[str, ...]:
 
 Files = Callable[[Path], tuple[str, ...]]  # makes files in a folder and returns the overrides that name them
 DATA: dict[str, Files] = {
+    "answered_stories": lambda folder: ("data.limit=40",),
     "cifar10": cifar,
     "cub": birds,
     "house_numbers": lambda folder: (*numbers(folder), "data.size=32"),
@@ -86,6 +96,7 @@ DATA: dict[str, Files] = {
     "debian_sections": lambda folder: ("data.vocabulary=60", "data.max_length=16", "data.limit=40"),
     "enwik8": book,
     "imdb": reviews,
+    "reviews": sentences_of_reviews,
     "multi30k": sentences,
     "multi30k_raw": sentences,
     "translation": sentences,

@@ -78,6 +78,7 @@ OF_DATA = {  # as OPTIONS of a room, by key or by class and key; several values 
     "Cloze.permute": "stories have no entities; see test_cloze.py",
     "Cloze.task": "of stories; see test_cloze.py",
     "Cloze.vocabulary": {"vocabulary": (3, 12)},
+    "TextClasses.lowercase": {"corpus": "debian", "root": None},  # stories have no capitals
     "WordWindows.negatives": {"negatives": (3, 9)},
     "WordWindows.power": {"power": (0.0, 1.0)},
     "WordWindows.subsample": {"subsample": 0.01},

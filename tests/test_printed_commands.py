@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 
 READ = ("model", "data", "trainer", "seed", "monitor", "mode", "compile")  # of a config, what decides a number
 SINCE = {  # keys that came later, and the value with which they change nothing; of others none, false or 0
+    "model.attack": "at",
     "data.digits": 1,
     "data.test": "test",
     "model.credit": "caption",  # of the captioner, where there is an estimator

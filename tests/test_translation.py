@@ -1,6 +1,7 @@
 """From a training run to a pipeline: release, translate, evaluate; and what is wrong with an input."""
 
 import json
+from itertools import product
 
 import pytest
 import torch
@@ -11,12 +12,13 @@ from tests.conftest import called, last_json
 from zoo import release
 from zoo.commands.evaluating import check_fit
 from zoo.errors import UnknownName, ZooError
+from zoo.looking.saliency import gradients
 from zoo.models.bahdanau import RNNsearch
 from zoo.models.luong import StackedLSTM
 from zoo.models.transformer import Transformer
 from zoo.pipelines import InputError
 from zoo.release import WeightsError
-from zoo.text.aligning import align, split_words
+from zoo.text.aligning import ACCOUNTS, align, split_words
 from zoo.text.codec import with_eos
 
 SIZES = {"embedding": 8, "hidden": 8}
@@ -284,6 +286,33 @@ def test_words_are_aligned_by_forced_decoding(folder, tmp_path):
                     share[of[s]] += weights[0, t + shift, s].item()
         assert (share.index(max(share)), word) in found[0]
     assert len(found[0]) == 3
+
+
+@pytest.mark.parametrize("by", ACCOUNTS[1:])
+def test_words_are_aligned_by_gradients(folder, by):
+    """Words put together in loops, of the gradients of the words that are written."""
+    pipe = zoo.pipeline(folder)
+    sources, targets = ["Werkzeuge für Entwickler", "", "Bibliothek"], ["tools for developers", "x", ""]
+    found = align(pipe, sources, targets, by=by)
+    assert found[1:] == [set(), set()]
+    read, of = split_words(pipe.source, sources[0])
+    write, to = split_words(pipe.target, targets[0])
+    batch = {"source": with_eos([read], pipe.device), "target": with_eos([[1, *write]], pipe.device)}
+    rows = gradients(pipe.instance(batch), torch.tensor([*write, 2]))[by]
+    for word in range(3):
+        share = [0.0] * 3
+        for t, s in product(range(len(write)), range(len(read))):
+            share[of[s]] += rows[t, s].item() * (to[t] == word)
+        assert (share.index(max(share)), word) in found[0]
+    with pytest.raises(ZooError, match="by is 'weight'"):
+        align(pipe, sources, targets, by="weight")
+
+
+def test_the_command_aligns_the_pairs_that_ship():
+    found = called("align", "luong.debian_de_en", "--gold", "debian", "--by", "gradient_norm").stdout.splitlines()
+    assert len(found) == 69 and 0.2 < json.loads(found[-1])["alignment error rate"] < 0.5
+    refused = called("align", "luong.debian_de_en", check=False)
+    assert refused.returncode and refused.stderr.startswith("say what to align")
 
 
 def test_the_command_scores_alignments(folder, tmp_path):

@@ -18,6 +18,7 @@ from zoo.errors import UnknownName, ZooError, check_flag, check_whole, suggest
 from zoo.looking.attention import Attention
 from zoo.looking.page import height_of, in_notebook, page, save
 from zoo.looking.pictures import PictureError, fit, read_picture
+from zoo.looking.saliency import Instance
 from zoo.looking.tidy import tidy
 
 if TYPE_CHECKING:
@@ -235,6 +236,11 @@ class Pipeline:
     def example(self, batch: int) -> dict[str, Tensor]:
         """Arguments of the network's forward by name, each with `batch` first; for export."""
         raise NotImplementedError
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A batch of one sample of the data, whose attention over the input is held against other accounts of it."""
+        name = f"{self.config.get('slug')}.{self.config.get('row')}"
+        raise InputError(f"{name} has no attention over words or places of an input that could be taken out one by one")
 
     @staticmethod
     def preprocess(data: dict[str, Any]) -> dict[str, Any]:

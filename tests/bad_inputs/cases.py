@@ -32,6 +32,7 @@ from zoo.commands import arguments, exporting, listing, predicting
 from zoo.models.attentive_cbow import AttentiveCBOW, LitVectors
 from zoo.models.attentive_cbow.vectors import read_vectors
 from zoo.models.bahdanau import RNNsearch
+from zoo.models.explained import LitExplained
 from zoo.models.former import Former
 from zoo.models.luong import LitStackedLSTM, StackedLSTM
 from zoo.models.ram import RAM, LitBaseline, LitCatch, LitRAM
@@ -159,6 +160,13 @@ def data(tmp: Path) -> Iterator[Case]:
         (NextWords, {"affiliation": "expected", "alignments": "links"}),
     ):  # fmt: skip
         yield f"{made.__name__}({given})", lambda m=made, g=given: m(**g)
+    for given in (
+        {"corpus": "reviews"},
+        {"corpus": "stories", "subset": "4"},
+        {"corpus": "reviews", "root": "/no/such"},
+    ):
+        yield f"TextClasses({given}).spec", lambda g=given: TextClasses(**g).spec
+    yield "LitExplained(attack='vat')", lambda: LitExplained(attack="vat", vocabulary=9, num_classes=2)
     (tmp / "digits").mkdir(exist_ok=True)
     (tmp / "digits/train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0" * 9)
     for root in ("/no/such/folder", str(tmp / "digits")):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datamodules import characters, debian, labelled
 from datamodules.characters import Characters
 from datamodules.files import DataError
-from datamodules.labelled import read_folder, sections
+from datamodules.labelled import read_folder, read_labelled, sections
 from datamodules.text import TextClasses
 
 relaxed = settings(deadline=None, max_examples=40, derandomize=True)
@@ -132,6 +132,39 @@ def test_what_is_wrong_with_a_folder_is_told(reviews, tmp_path):
         path.unlink()
     with pytest.raises(DataError, match="there are no texts for test"):
         read_folder(reviews, "test")
+
+
+def test_sentences_of_reviews_are_shared_out_with_their_signs(tmp_path):
+    rows = [f"{i}\t{1.5 - 3 * (i % 2)}\tFilm {i} isn't short." for i in range(500)]
+    (tmp_path / "reviews.txt").write_text("\n".join([*rows, "500\t0\tNeither."]))
+    splits = {
+        split: read_labelled("reviews", split, tmp_path / "reviews.txt", None) for split in ("train", "val", "test")
+    }
+    sizes = {split: len(found.texts) for split, found in splits.items()}
+    assert sum(sizes.values()) == 500 and 280 < sizes["train"] < 360 and 50 < sizes["val"] < 110
+    assert 70 < sizes["test"] < 130
+    for found in splits.values():
+        assert found.classes == ["negative", "positive"]
+        for text, label in zip(found.texts, found.labels, strict=True):
+            number = int(text.split()[1])
+            assert text == f"Film {number} isn't short ." and label == 1 - number % 2
+    with pytest.raises(DataError, match="say where the reviews are"):
+        read_labelled("reviews", "train", None, None)
+
+
+def test_stories_are_answered_by_the_last_place_of_who_is_asked_for():
+    module = TextClasses(corpus="stories", subset="1", tokens="words", vocabulary=100)
+    found = module.labelled("val")
+    assert module.spec["num_classes"] == 6 and len(found.texts) == 1000
+    for text, label in zip(found.texts, found.labels, strict=True):
+        *told, asked = text.split(" . ")
+        who = asked.split()[0]
+        assert asked == f"{who} is in the"
+        last = next(sentence for sentence in reversed(told) if sentence.startswith(who))
+        assert last.endswith(found.classes[label])
+    assert not set(found.texts) & set(module.labelled("train").texts)
+    with pytest.raises(DataError, match="subset is '4'"):
+        read_labelled("stories", "train", None, "4")
 
 
 def test_the_hub_is_asked_for_other_names(monkeypatch):

@@ -10,12 +10,12 @@ from tests.conftest import dropped
 from zoo.errors import ZooError
 from zoo.looking import explain
 from zoo.models.explained.measures import of_batch, summary
-from zoo.models.explained.module import LitExplained
+from zoo.models.explained.module import ATTACKS, LitExplained, differences
 from zoo.models.explained.network import ENCODERS, SCORES, WIDTHS, AttentionClassifier
 from zoo.models.explained.readings import Readings
 
 QUICK = {"explained": {"embedding": 8, "hidden": 4}}  # see tests/small.py
-OPTIONS = {"explained": {"epsilon": {"adversarial": 1.0}}}  # see tests/test_options.py
+OPTIONS = {"explained": {"epsilon": {"adversarial": 1.0}, "attack": {"adversarial": 1.0}}}  # see tests/test_options.py
 TEXT = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 3, 0, 0], [5, 0, 0, 0, 0]])
 MASK = TEXT != 0
 every_kind = pytest.mark.parametrize("encoder", ENCODERS)
@@ -112,7 +112,7 @@ def test_the_perturbation_of_attention_raises_the_loss_most():
         return nn.functional.cross_entropy(network.answer(h, alpha), label, reduction="none")
 
     scores = network.scores(h).detach().requires_grad_()
-    r = lit.worst(losses(scores).sum(), scores)
+    r = lit.worst(losses(scores).sum(), scores, MASK)
     torch.testing.assert_close(r.norm(dim=1)[:2], torch.full((2,), 1e-4, dtype=torch.float64))
     assert (r[~MASK] == 0).all() and not r.requires_grad
     with torch.no_grad():
@@ -123,10 +123,58 @@ def test_the_perturbation_of_attention_raises_the_loss_most():
         assert (best[:2] > plain[:2]).all()
 
 
-def test_adversarial_training_adds_the_loss_of_the_perturbed_attention():
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_perturbation_is_that_of_finite_differences(attack):
+    """r = epsilon B a / |B a| with a the slope of L(scores + B a) at 0: B is the identity, or a loop's differences."""
+    torch.manual_seed(0)
+    network = make()
+    lit = LitExplained(vocabulary=10, num_classes=3, embedding=6, hidden=4, attack=attack, epsilon=0.3)
+    with torch.no_grad():
+        h = network.encoder(network.words(TEXT), MASK)
+    scores = network.scores(h).detach().requires_grad_()
+
+    def losses(scores):
+        alpha = scores.masked_fill(~MASK, -1e9).softmax(-1)
+        return nn.functional.cross_entropy(network.answer(h, alpha), torch.tensor([0, 1, 2]), reduction="none")
+
+    r = lit.worst(losses(scores).sum(), scores, MASK)
+    assert (r[~MASK] == 0).all() and (r[2] == 0).all() and not r.requires_grad, "one word alone always weighs one"
+    for i, length in enumerate((5, 3)):
+        of = scores[i, :length].detach().numpy()
+        d = np.array([[of[t] - of[k] for k in range(length)] for t in range(length)])
+        d /= np.sqrt((d**2).sum())
+        np.testing.assert_allclose(differences(scores, MASK)[i, :length, :length].detach().numpy(), d, atol=1e-12)
+        B = np.eye(length)
+        if attack == "iat":  # row t has d_tk at the columns (t, k)
+            B = np.stack([np.where(np.arange(length)[:, None] == t, d, 0).ravel() for t in range(length)])
+
+        def moved(a, i=i, length=length, B=B):
+            shifted = scores.detach().clone()
+            shifted[i, :length] += torch.from_numpy(B @ a)
+            return losses(shifted)[i].item()
+
+        steps = 1e-5 * np.eye(B.shape[1])
+        expected = B @ np.array([(moved(step) - moved(-step)) / 2e-5 for step in steps])
+        expected *= 0.3 / np.linalg.norm(expected)
+        np.testing.assert_allclose(r[i, :length].numpy(), expected, atol=1e-6)
+        assert losses(scores + r)[i] > losses(scores)[i]
+
+
+def test_differences_scaled_by_the_word_would_restrict_nothing():
+    """Why they are scaled by the text: with each word's of norm one, the sum of their squares is one for all words."""
+    scores = torch.randn(1, 6, dtype=torch.float64)
+    d = differences(scores, torch.ones(1, 6).bool())
+    assert d.square().sum().item() == pytest.approx(1)
+    by_word = nn.functional.normalize(d, dim=-1)
+    torch.testing.assert_close(by_word.square().sum(-1), torch.ones_like(scores))
+    assert d.square().sum(-1).std() > 0.01
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_adversarial_training_adds_the_loss_of_the_perturbed_attention(attack):
     torch.manual_seed(0)
     arguments = {"vocabulary": 10, "num_classes": 3, "embedding": 6, "hidden": 4}
-    plain, attacked = LitExplained(**arguments), LitExplained(**arguments, adversarial=2.0, epsilon=5.0)
+    plain, attacked = LitExplained(**arguments), LitExplained(**arguments, adversarial=2.0, attack=attack, epsilon=1.0)
     attacked.network = plain.network
     batch = {"text": TEXT, "label": torch.tensor([0, 1, 2]), "sentences": torch.tensor(3.0)}
     terms, expected = attacked.loss(batch), plain.loss(batch)["loss"]

@@ -1,15 +1,19 @@
 """Word alignment by forced decoding: the source word that a network looked at for each word of a given translation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from zoo.errors import check_choice
+from zoo.looking.saliency import gradients
 from zoo.pipelines import InputError
 from zoo.text.codec import BOS, PAD, UNK, Text, with_eos
 from zoo.text.scoring import Links
 from zoo.text.translation import Translate
+
+ACCOUNTS = ("attention", "gradient_norm", "gradient_times_input")
 
 
 def split_words(text: Text, line: str) -> tuple[list[int], list[int]]:
@@ -72,15 +76,21 @@ def link(weights: Tensor, source: list[int], target: list[int]) -> Links:
     return {(int(share[word].argmax()), word) for word in set(target)}
 
 
-@torch.no_grad()
-def align(pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> list[Links]:
+def align(
+    pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64, by: str = "attention"
+) -> list[Links]:
     """The links (source word, target word), from 0, of each pair of tokenised sentences.
 
-    The attention of a step belongs to the word that it wrote or to the one that it read; the network knows which.
+    The attention of a step belongs to the word that it wrote or to the one that it read; the network knows which. The
+    gradients are those of the log-probability of the word that is written (Ding, Xu and Koehn 2019).
+
+    Args:
+        by: "attention", "gradient_norm" or "gradient_times_input"; see :mod:`zoo.looking.saliency`.
 
     Raises:
         InputError: the sides differ in length, or the network has no attention.
     """
+    check_choice(ACCOUNTS, by=by)
     if pipe.network.alignment_shift is None:
         raise InputError("the network has no attention to align words by")
     if len(sources) != len(targets):
@@ -90,10 +100,23 @@ def align(pipe: Translate, sources: Sequence[str], targets: Sequence[str], batch
     for start, end in pairwise(bounds):
         read = [split_words(pipe.source, line) for line in sources[start:end]]
         write = [split_words(pipe.target, line) for line in targets[start:end]]
-        source = with_eos([ids for ids, _ in read], pipe.device)
-        target = with_eos([[BOS, *ids] for ids, _ in write], pipe.device)[:, :-1]
-        weights = pipe.look(source, source != PAD, target)
-        shift = pipe.network.alignment_shift
-        for (_, of), (_, to), rows in zip(read, write, weights, strict=True):
-            links.append(link(rows[shift : shift + len(to)], of, to))
+        ids = [[ids for ids, _ in side] for side in (read, write)]
+        looks = _attention(pipe, *ids) if by == "attention" else _slopes(pipe, *ids, by)
+        for (_, of), (_, to), rows in zip(read, write, looks, strict=True):
+            links.append(link(rows[: len(to)], of, to))
     return links
+
+
+@torch.no_grad()
+def _attention(pipe: Translate, sources: list[list[int]], targets: list[list[int]]) -> Tensor:
+    """Weights (batch, T, S) of each word that is written."""
+    source = with_eos(sources, pipe.device)
+    target = with_eos([[BOS, *ids] for ids in targets], pipe.device)[:, :-1]
+    return pipe.told(source, source != PAD, target)[1][:, pipe.network.alignment_shift :]
+
+
+def _slopes(pipe: Translate, sources: list[list[int]], targets: list[list[int]], by: str) -> Iterator[Tensor]:
+    """Of each pair (T, S), by gradients of what is written, the end included."""
+    for ids, written in zip(sources, targets, strict=True):
+        source, target = with_eos([ids], pipe.device), with_eos([[BOS, *written]], pipe.device)
+        yield gradients(pipe.instance({"source": source, "target": target}), target[0, 1:])[by]

@@ -38,6 +38,11 @@ class Hypothesis:
     weights: Tensor | None
 
 
+def real(ids: Tensor) -> Tensor:
+    """The places of words in a sentence (length,): not of padding nor of its ends."""
+    return (ids >= UNK).nonzero()[:, 0]
+
+
 def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
     """The same tree of tuples, NamedTuples, lists and dicts with the function applied to its tensors."""
     if isinstance(tree, Tensor):

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from zoo.errors import OFTEN, check_flag, check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.codec import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.text.decoding import Hypothesis, beam_search
 from zoo.text.forms import Forms, tell
+from zoo.text.search import real
 from zoo.text.sentences import split_sentences
 from zoo.text.unknown import replace_unknown
 
@@ -257,9 +259,25 @@ class Translate(Pipeline):
         """How many symbols a translation may have, eos counted, for sources of so many: (batch,)."""
         return 2 * lengths + 10
 
-    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Where the network looks while it is made to write a target that begins with bos: (batch, T, S)."""
-        return self.network(source, mask, target)[1]
+    def told(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (batch, T, words), and where the network looks (batch, T, S), while it is made to write a target.
+
+        Args:
+            target: (batch, T), beginning with bos.
+        """
+        return self.network(source, mask, target)
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A sentence whose translation is the data's; see :class:`zoo.pipelines.Pipeline`."""
+        if self.network.alignment_shift is None:
+            return super().instance(batch)
+        target = batch["target"][:, :-1]
+
+        def ask(source: Tensor) -> tuple[Tensor, Tensor]:
+            return self.told(source, source != PAD, target.expand(len(source), -1))
+
+        source = batch["source"][0]
+        return Instance(source, real(source), ask, self.network.source)
 
     def _text(self, hypothesis: Hypothesis, raw: str, copy: bool) -> str:
         pieces = self.target.pieces(hypothesis.tokens)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zoo.errors import check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 
@@ -102,6 +103,28 @@ class Blank(Pipeline):
         record = Attention(weights=weights[None, None, None], inputs=[shown], outputs=[["___"]])
         found = {self.words[i]: p[i].item() for i in best}
         return Filled(record, self.words[best[0]], found, list(zip(shown, weights.tolist(), strict=True)), unknown)
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """The first word of a stretch and the words around it, which keep their slots where one is taken out.
+
+        An input is a word's number and its place among the 2b + 1 around and at the blank, in one number,
+        number * (2b + 1) + place; -1 where no word is.
+        """
+        b = self.network.window
+        size, middle = 2 * b + 1, torch.arange(2 * b + 1, device=self.device) == b
+        there = torch.zeros(size, dtype=torch.bool, device=self.device).masked_scatter(~middle, batch["here"][0, 0])
+        words = batch["text"][0, :size] * size + torch.arange(size, device=self.device)
+
+        def ask(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            # what is no word is put into the blank, which is not read
+            place = torch.where(inputs < 0, b, inputs % size)
+            text = inputs.new_zeros(len(inputs), size).scatter(1, place, inputs.clamp(min=0) // size)
+            here = torch.zeros_like(text, dtype=torch.bool).scatter(1, place, inputs >= 0)
+            c, a = self.network(text, here[:, None, ~middle])
+            weights = a.new_zeros(len(inputs), size).masked_scatter(~middle, a).gather(1, place)
+            return (c.float() @ self.network.O.weight.float().T + self.prior.to(c.device)), weights[:, None]
+
+        return Instance(torch.where(there, words, -1), there.nonzero()[:, 0], ask, self.network.W)
 
     def tokens(self, text: str) -> list[str]:
         """The words of a text as the network was trained on them."""

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.looking.attention import Attention
 from zoo.looking.explain import gradient_times_input, leave_one_out
+from zoo.looking.saliency import Instance
 from zoo.models.explained.readings import Readings
 from zoo.text.classification import Classified, Classifier
+from zoo.text.search import PAD, real
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,13 @@ class Explain(Classifier):
                 )
             )
         return found
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A text and its class; see :class:`zoo.pipelines.Pipeline`."""
+
+        def ask(text: Tensor) -> tuple[Tensor, Tensor]:
+            logits, alpha, _ = self.network.look(self.network.words(text), text != PAD)
+            return logits[:, None], alpha[:, None]
+
+        text = batch["text"][0]
+        return Instance(text, real(text), ask, self.network.words)

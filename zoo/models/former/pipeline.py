@@ -10,11 +10,13 @@ from torch import Tensor
 
 from zoo.errors import OFTEN, check_number, check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.models.former.letters import letters
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.text.classification import Classified, Classifier, Texts
 from zoo.text.codec import visible
 from zoo.text.decoding import Hypothesis, sample
+from zoo.text.search import real
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,16 @@ class Classify(Reading, Classifier):
                 )
             )
         return found
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A text and its class; the attention of a word is what the last block's heads give it, the mean over words."""
+
+        def ask(text: Tensor) -> tuple[Tensor, Tensor]:
+            x, (weights,) = self.network.encode(text, None, [len(self.network.blocks) - 1])
+            return self.network.out(self.network.pool(x))[:, None], weights.mean((1, 2))[:, None]
+
+        text = batch["text"][0]
+        return Instance(text, real(text), ask, self.network.symbols)
 
 
 class Write(Reading, Texts):

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from zoo.errors import OFTEN, check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.pipelines import InputError, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.classification import Texts
 from zoo.text.codec import Text, visible
+from zoo.text.search import real
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -184,6 +186,20 @@ class Answering(Texts):
             " ".join(asked),
             sorted({w for w in [*words, *asked] if w not in numbers and w not in self.known}),
         )
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A document and what is answered to a question of one hole, among the names that stand in the document."""
+        if self.network.look(batch["document"], batch["question"]) is None:
+            return super().instance(batch)
+        question, candidates = batch["question"], batch["candidates"]
+
+        def ask(document: Tensor) -> tuple[Tensor, Tensor]:
+            g, weights = self.network.g(document, question.expand(len(document), -1), look=True)
+            logits = self.network.answers(g).gather(1, candidates.expand(len(document), -1))
+            return logits[:, None], weights[:, -1:]
+
+        document = batch["document"][0]
+        return Instance(document, real(document), ask, self.network.words)
 
     def _names(self, shown: list[str]) -> set[str]:
         """Words that were names in training, and words that were not in it and have a capital within a sentence."""

@@ -12,10 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from zoo.errors import OFTEN, check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.models.rush.decoding import Search, Titles, write
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
-from zoo.text.search import PAD, UNK
+from zoo.text.search import PAD, UNK, real
 
 PLAIN = re.compile(r"[\w#]")  # what no punctuation is without, as in datamodules.summaries, across the fence
 
@@ -104,6 +105,18 @@ class Summarise(Pipeline):
         )
         found = write(self.network, source, copy, search)
         return [self._told(found, i, each, n_best) for i, each in enumerate(read)]
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A text whose headline is the data's; see :class:`zoo.pipelines.Pipeline`."""
+        if self.network.encoder != "attention":
+            return super().instance(batch)
+        title = batch["target"][:, :-1]
+
+        def ask(source: Tensor) -> tuple[Tensor, Tensor]:
+            return self.network(source, source != PAD, title.expand(len(source), -1))
+
+        source = batch["source"][0]
+        return Instance(source, real(source), ask, self.network.F)
 
     def _read(self, raw: str, name: str) -> "Read":
         """The first sentence of a text as words and numbers; `name` is what a message calls the text."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from zoo.errors import OFTEN, check_choice, check_whole
 from zoo.looking.attention import Attention
 from zoo.looking.pictures import PictureError, fit_colours, read_colours
-from zoo.models.show_attend_tell.network import DECODINGS
+from zoo.looking.saliency import Instance
+from zoo.models.show_attend_tell.network import DECODINGS, Memory
 from zoo.nn.random import uniform
 from zoo.pipelines import InputError, Pipeline, Result, _name
 from zoo.release import WeightsError
@@ -136,6 +137,25 @@ class Describe(Pipeline):
         grid = self.network.grid(image[None])
         record = Attention(weights=best.weights[None, None].float(), images=image[None], grid=grid, outputs=[names])
         return Captioned(record, self.text.join(words), words, best.log_prob, told)
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A picture whose caption is the data's, its places as vectors; of hard attention the expectation is taken."""
+        if self.network.attention == "mean":
+            return super().instance(batch)
+        words = batch["caption"][0, :-1]
+
+        def ask(places: Tensor) -> tuple[Tensor, Tensor]:
+            memory = Memory(places, self.network.f_att.keys(places), places.mean(1), None)
+            state, found = self.network.start(memory), []
+            for word in words:
+                log_p, state, alpha = self.network.step(word.expand(len(places), 1), state, memory)
+                found.append((log_p, alpha))
+            log_p, alpha = zip(*found, strict=True)
+            return torch.cat(log_p, 1), torch.cat(alpha, 1)
+
+        with torch.no_grad():
+            places = self.network.encode(batch["image"]).a[0]
+        return Instance(places, torch.arange(len(places), device=places.device), ask)
 
     def example(self, batch: int) -> dict[str, Tensor]:
         """Noise as pictures (batch, 3, size, size), and the start of a caption (batch, 6)."""

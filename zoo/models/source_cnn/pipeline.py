@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from zoo.errors import check_whole
 from zoo.looking.attention import Attention
+from zoo.looking.saliency import Instance
 from zoo.pipelines import InputError, Pipeline, Result, check_text
 from zoo.release import WeightsError
 from zoo.text.codec import BOS, EOS, PAD, UNK, Text, with_eos
 from zoo.text.forms import Forms, tell
+from zoo.text.search import real
 
 LONGEST = 500  # words of a side
 BAR = "|||"  # between source and history, on the command line
@@ -121,6 +123,19 @@ class NextWord(Pipeline):
         inputs = [*self.source.words(raw["source"]), *self.source.pieces([EOS])]
         record = Attention(weights=weights.float().cpu(), inputs=[inputs], outputs=[outputs])
         return Predicted(record, word, probabilities, history, self.source.unknown(raw["source"], read))
+
+    def instance(self, batch: dict[str, Tensor]) -> Instance:
+        """A sentence whose translation is the data's; the attention is the mean of the gates."""
+        if self.network.guided or not any(encoder.overall == "gate" for encoder in self.network.encoders):
+            return super().instance(batch)
+        target = batch["target"][:, :-1]
+
+        def ask(source: Tensor) -> tuple[Tensor, Tensor]:
+            logits, weights = self.network(source, source != PAD, target.expand(len(source), -1))
+            return logits, weights.mean(1)
+
+        source = batch["source"][0]
+        return Instance(source, real(source), ask, self.network.source)
 
     def _guide(self, name: str, aligned: Any, words: int, target: Tensor) -> dict[str, Tensor]:
         """The arguments of the network that say what the next word is aligned with."""

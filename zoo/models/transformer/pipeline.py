@@ -43,8 +43,9 @@ class TranslateByHeads(Translate):
     def longest(self, lengths: Tensor) -> Tensor:
         return self.network.at_most(lengths + 50)
 
-    def look(self, source: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        return self.network(source, mask, target, need_weights=True)[1].mean(1)
+    def told(self, source: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        logits, weights = self.network(source, mask, target, need_weights=True)
+        return logits, weights.mean(1)
 
     def record(self, best: Hypothesis, source: list[int], attention: str = "cross") -> Attention:
         outputs = self.written(best)
