@@ -87,7 +87,7 @@ class Emoji(ByTicket):
             raise DataError(f"pictures is {pictures!r}, not 'own' or 'next'")
         check_counts(scenes=scenes, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         check_counts(0, seed=seed)
-        self.kind, self.ahead, self.seed, self.limit = kind, ("own", "next").index(pictures), seed, limit
+        self.kind, self.shift, self.seed, self.limit = kind, ("own", "next").index(pictures), seed, limit
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.sizes = {"train": scenes, **SIZES}
         sheet, self.names = read_sheet("objects" if kind == "scenes" else "people")
@@ -177,7 +177,7 @@ class Emoji(ByTicket):
         self._tables = {k: (e, key.to(index.device), u.to(index.device)) for k, (e, key, u) in self._tables.items()}
         _, key, table = self._tables[split]
         which, count, places, _ = self._scene(split, table[index])
-        shown, number, spots, uniform = self._scene(split, table[(index + self.ahead) % len(table)])
+        shown, number, spots, uniform = self._scene(split, table[(index + self.shift) % len(table)])
         there = torch.arange(MOST, device=index.device) < count[:, None]
         return {
             "image": draw(self.pictures, shown, number, spots, ground(uniform)),

@@ -64,14 +64,14 @@ def test_a_word_is_as_probable_as_its_mean_over_places(attention):
     net = hard(attention=attention)
     source, target = sentences([7, 4, 1], 11), sentences([5, 5, 5], 13, seed=1)
     log_p, weights = net(source, source != 0, target)
-    if attention is not GENERAL:
-        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
-        return
+    torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
     for row, length in enumerate([7, 4, 1]):
         said = AtPlaces(net)(source[row, :length].numpy(), target[row].numpy())
         for t, (a, p) in enumerate(said):
-            np.testing.assert_allclose(log_p[row, t].detach(), np.log(a @ p), atol=1e-8)
-            np.testing.assert_allclose(weights[row, t, :length].detach(), a, atol=1e-6)
+            if attention is GENERAL:
+                np.testing.assert_allclose(weights[row, t, :length].detach(), a, atol=1e-6)
+            mixed = np.log(weights[row, t, :length].detach().numpy() @ p)
+            np.testing.assert_allclose(log_p[row, t].detach(), mixed, atol=1e-6)
     torch.testing.assert_close(log_p.exp().sum(-1), torch.ones_like(log_p[..., 0]))
 
 
@@ -138,7 +138,7 @@ def test_the_mean_gradient_over_all_draws_is_that_of_the_enumerated_bound(kind, 
     for draws in itertools.product(PAIRS, repeat=len(label)):
         noise = torch.stack([middle[t, list(pair)] for t, pair in enumerate(draws)], 1)[None]  # (1, M, T)
         chance = np.prod([float(weights[t, list(pair)].prod()) for t, pair in enumerate(draws)])
-        monkeypatch.setattr(module, "uniform", lambda *_, noise=noise: noise)
+        monkeypatch.setattr(module, "uniform", lambda *_, noise=noise: noise.mT)
         found = torch.autograd.grad(model.loss(batch)["loss"], parameters, allow_unused=True, materialize_grads=True)
         for into, gradient in zip(mean, found, strict=True):
             into += chance * gradient
@@ -148,10 +148,8 @@ def test_the_mean_gradient_over_all_draws_is_that_of_the_enumerated_bound(kind, 
 
 
 @pytest.mark.parametrize("kind", ["var", "wake_p", "vimco"])
-def test_padding_changes_nothing_and_every_parameter_learns(kind, monkeypatch):
-    model = lit({"kind": kind, "samples": 3})
-    noise, found = torch.rand(2, 3, 9, generator=torch.Generator().manual_seed(0)).double(), []
-    monkeypatch.setattr(module, "uniform", lambda key, samples, words: noise[..., :words])
+def test_padding_changes_nothing_and_every_parameter_learns(kind):
+    model, found = lit({"kind": kind, "samples": 3}), []
     for more in (0, 4):
         batch = batch_of((4, 2), (5, 3))
         batch |= {name: torch.nn.functional.pad(batch[name], (0, more)) for name in ("source", "target")}
@@ -159,6 +157,39 @@ def test_padding_changes_nothing_and_every_parameter_learns(kind, monkeypatch):
     assert found[0] == pytest.approx(found[1], rel=1e-6)
     model.loss(batch)["loss"].backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["var", "wake_p"])
+def test_the_places_of_a_word_share_what_dropout_leaves_out(kind):
+    """Of a source of one word all places are one, so that all samples are equally good, whatever is left out."""
+    model, batch = lit({"kind": kind, "samples": 4}, output_dropout=0.5).train(), batch_of((1, 1), (5, 3))
+    assert model.loss(batch)["ess"].item() == pytest.approx(4)
+    drawn = [model.loss(batch)["nll"].item() for _ in range(2)]
+    assert drawn[0] != drawn[1], "and something is left out"
+
+
+def test_the_places_share_it_in_their_sum_too():
+    """With states that are all alike, the sum over places says what one place says, under one mask."""
+    net = hard(output_dropout=0.5).train()
+    source, target = sentences([5], 11), sentences([4], 13, seed=1)
+    memory = net.encode(source, source != 0)
+    memory = memory._replace(states=memory.states[:, :1].expand(-1, 5, -1))
+    h = net._read(target, memory)[0]
+    torch.manual_seed(0)
+    log_p = net.marginal(h, torch.arange(4), memory)[0]
+    torch.manual_seed(0)
+    alone = net.say(memory.states[:, :1].expand(-1, 4, -1), h, net.output_dropout.mask(h)).log_softmax(-1)
+    torch.testing.assert_close(log_p, alone)
+
+
+def test_two_seeds_draw_other_places():
+    given = {"attention": GENERAL, "input_feeding": False, "hard": True}
+    starts = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        starts.append(LitStackedLSTM({"kind": "var"}, **SIZES, **given).start.item())
+    assert starts[0] != starts[1]
+    assert "start" not in dict(LitStackedLSTM(**SIZES, **given).named_buffers())
 
 
 def test_places_are_drawn_anew_every_epoch():

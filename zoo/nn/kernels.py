@@ -170,6 +170,10 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
+    def mask(self, like: Tensor) -> Tensor:
+        """What multiplies a tensor of that shape, for several that shall share it."""
+        return self(torch.ones_like(like))
+
 
 def attend(
     q: Tensor,

@@ -32,6 +32,8 @@ class LitStackedLSTM(LitTranslator):
     def __init__(self, estimator: dict | None = None, **others: Any):
         super().__init__(**others)
         self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
+        if self.estimator is not None:  # two seeds draw other places
+            self.register_buffer("start", torch.randint(EPOCH, ()))
 
     def _made(self, estimator: Estimator) -> Estimator:
         """The estimator, if there is what it needs."""
@@ -53,8 +55,9 @@ class LitStackedLSTM(LitTranslator):
             return super().loss(batch)
         source, target = batch["source"], batch["target"]
         label, samples = target[:, 1:], self.estimator.samples
-        key = batch["index"] + EPOCH * self.current_epoch
-        drawn = self.network.draw(source, source != PAD, target[:, :-1], uniform(key, samples, label.shape[1]))
+        key = self.start + batch["index"] + EPOCH * self.current_epoch
+        noise = uniform(key, label.shape[1], samples).mT  # word by word, so that padding changes none
+        drawn = self.network.draw(source, source != PAD, target[:, :-1], noise)
         labels = label[:, None].expand(-1, samples, -1)
         nll = F.cross_entropy(drawn.logits.float().flatten(0, 2), labels.flatten(), ignore_index=PAD, reduction="none")
         real = (label != PAD).flatten()[:, None]  # (batch * T, 1)

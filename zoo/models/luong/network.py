@@ -162,18 +162,29 @@ class StackedLSTM(nn.Module):
             x = layer.scan(self.dropout(x), h, c)[0]
         return x, torch.arange(target.shape[1], device=target.device)
 
-    def say(self, c: Tensor, h: Tensor) -> Tensor:
-        """Logits of p(y_t | a_t) of hard attention: contexts and top states (..., d) to (..., words)."""
-        return self.out(self.output_dropout(tanh(self.join(torch.cat([c, h.to(c.dtype)], -1)))))
+    def say(self, c: Tensor, h: Tensor, kept: Tensor | float = 1.0) -> Tensor:
+        """Logits of p(y_t | a_t) of hard attention: contexts and top states (..., d) to (..., words).
+
+        Args:
+            kept: the mask of dropout. The places of a word share it: were it drawn for each, a place would seem better
+                than another by its mask.
+        """
+        return self.out(tanh(self.join(torch.cat([c, h.to(c.dtype)], -1))) * kept)
 
     def marginal(self, h: Tensor, step: int | Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """log sum_s a_ts p(y_t | s) (batch, Q, words), and a_t (batch, Q, S), of the top states h_t (batch, Q, d)."""
         weights = self.attend(h, memory.states, memory.keys, memory.mask, step)[1]
-        total = torch.zeros((), dtype=weights.dtype, device=h.device)
-        for state, weight in zip(memory.states.unbind(1), weights.unbind(-1), strict=True):
-            there = self.say(state[:, None].expand(-1, h.shape[1], -1), h)
-            total = total + weight[..., None] * there.to(weight.dtype).softmax(-1)
-        return total.clamp(min=torch.finfo(total.dtype).tiny).log(), weights
+        log_a, kept = self._log(weights), self.output_dropout.mask(h)
+        total = h.new_full((), -torch.inf, dtype=log_a.dtype)
+        for state, log_weight in zip(memory.states.unbind(1), log_a.unbind(-1), strict=True):
+            there = self.say(state[:, None].expand(-1, h.shape[1], -1), h, kept)
+            total = torch.logaddexp(total, log_weight[..., None] + there.to(log_a.dtype).log_softmax(-1))
+        return total, weights
+
+    @staticmethod
+    def _log(weights: Tensor) -> Tensor:
+        """Of weights, which may be zero; finite."""
+        return weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
 
     def draw(self, source: Tensor, mask: Tensor, target: Tensor, noise: Tensor) -> Drawn:
         """Teacher forcing of hard attention with M places for each word, all in one batch.
@@ -186,13 +197,14 @@ class StackedLSTM(nn.Module):
         memory = self.encode(source, mask)
         h, step = self._read(target, memory)
         weights = self.attend(h, memory.states, memory.keys, mask, step)[1]
-        log_a = weights.clamp(min=torch.finfo(weights.dtype).tiny).log()[:, None].expand(-1, noise.shape[1], -1, -1)
+        log_a = self._log(weights)[:, None].expand(-1, noise.shape[1], -1, -1)
         place = sample_categorical(log_a.detach().flatten(0, 2), noise.flatten()).view(noise.shape)
         place = place.minimum(mask.sum(-1)[:, None, None] - 1)  # where rounding leaves the last places something
         where = place.flatten(1)[..., None].expand(-1, -1, memory.states.shape[-1])
         c = memory.states.gather(1, where).view(*noise.shape, -1)
         log_p = log_a.gather(-1, place[..., None]).squeeze(-1)
-        return Drawn(self.say(c, h[:, None].expand(-1, noise.shape[1], -1, -1)), log_p)
+        kept = self.output_dropout.mask(h)[:, None]
+        return Drawn(self.say(c, h[:, None].expand(-1, noise.shape[1], -1, -1), kept), log_p)
 
     def _with_feeding(self, y: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         h, c = memory.h.unbind(1), memory.c.unbind(1)

@@ -98,6 +98,10 @@ class LitShowAttendTell(ZooModule):
         self.penalty, self.penalty_scaling, self.hard_scaling = penalty, penalty_scaling, hard_scaling
         self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
         self.expected, self.expected_of, self.credit = expected, expected_of, credit
+        if estimator is None and credit != "caption":
+            raise ZooError(f"credit is {credit!r} and there is no estimator; it says what an estimator's places answer to")
+        if estimator is not None and hard_scaling != "caption":
+            raise ZooError(f"hard_scaling is {hard_scaling!r} beside an estimator, which takes the place of what it scales")
         self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
         if self.network.inference is not None:  # under DDP what learns must have a gradient
             self.network.inference.requires_grad_(self.estimator is not None and self.estimator.infers)
@@ -163,12 +167,12 @@ class LitShowAttendTell(ZooModule):
     def estimated_loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The estimator's terms beside penalty and entropy, and their sum; and, without gradient, what is watched.
 
-        Watched are the effective sample size `ess`, of what was drawn, and the bound `nll` on -log p(y | a), which with
-        `credit` of words is the sum of theirs.
+        Watched are the effective sample size `ess`, of what was drawn, and `nll`, the bound on -log p(y | a); with
+        `credit` of words it is the sum of what each word alone would have, and no bound.
         """
         caption, label = batch["caption"][:, :-1], batch["caption"][:, 1:]
         samples, expect = self.estimator.samples, self.expects(batch["key"])
-        noise = uniform(batch["key"], samples, caption.shape[1], stream=2)
+        noise = uniform(batch["key"], caption.shape[1], samples, stream=2).mT  # word by word: padding changes none
         following = label if self.estimator.infers else None
         told = self.network(batch["image"], caption, noise, expect, following)
         log_y, log_p, log_r = samples_of(told, label).credited(self.credit)

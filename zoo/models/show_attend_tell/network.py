@@ -166,12 +166,21 @@ class ShowAttendTell(nn.Module):
         gates = from_word + self.from_state(h) + self.from_context(z)
         return lstm_cell(gates.to(c.dtype), c)
 
-    def words(self, Ey: Tensor, h: Tensor, z: Tensor) -> Tensor:
-        """Logits of p(y_t | a, y_{1:t-1}) = softmax(L_o (E y_{t-1} + L_h h_t + L_z z_t)) (equation 7)."""
-        joined = self.L_h(self.dropout(h))
+    def words(self, Ey: Tensor, h: Tensor, z: Tensor, samples: int = 1) -> Tensor:
+        """Logits of p(y_t | a, y_{1:t-1}) = softmax(L_o (E y_{t-1} + L_h h_t + L_z z_t)) (equation 7).
+
+        Args:
+            samples: so many rows that follow each other are of one picture. They share the masks of dropout: were these
+                drawn for each, a place would seem better than another by its mask.
+        """
+
+        def dropped(x: Tensor) -> Tensor:
+            return self.dropout(x) if samples == 1 else x * repeated(self.dropout.mask(x[::samples]), samples)
+
+        joined = self.L_h(dropped(h))
         if self.output != "state":
             joined = Ey + joined + self.L_z(z)
-        return self.L_o(self.dropout(joined.tanh() if self.output == "tanh" else joined))
+        return self.L_o(dropped(joined.tanh() if self.output == "tanh" else joined))
 
     def forward(
         self,
@@ -188,7 +197,8 @@ class ShowAttendTell(nn.Module):
             caption: (batch, T) int64, the words y_0 to y_{T-1}, of which y_0 is bos.
             noise: (batch, T) uniform in (0, 1), of hard attention, or (batch, M, T) for M samples of each picture, all
                 in one batch; without it the expectation is taken.
-            expect: (batch,) bool, of which pictures hard attention takes the expectation; None: of none.
+            expect: (batch,) bool, of which pictures hard attention takes the expectation, in all their samples alike;
+                None: of none.
             following: (batch, T) int64, the words y_1 to y_T, with which the inference network draws; None: the policy
                 draws.
         """
@@ -224,7 +234,7 @@ class ShowAttendTell(nn.Module):
                 alphas.append(alpha), zs.append(z), hs.append(h)
         alpha = torch.stack(alphas, 2).flatten(0, 1)
         log_s, log_r = (self._sampled(each, expect, alpha) for each in (chosen, drawn))
-        return Told(self.words(repeated(Ey, M), torch.stack(hs, 1), torch.stack(zs, 1)), alpha, log_s, log_r)
+        return Told(self.words(repeated(Ey, M), torch.stack(hs, 1), torch.stack(zs, 1), M), alpha, log_s, log_r)
 
     @staticmethod
     def _sampled(steps: list[Tensor], expect: Tensor | None, alpha: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from zoo.nn.kernels import at_least_float32
 class Glance(NamedTuple):
     """A distribution of where to look next: a Gaussian place and, independent of it, a multinomial scale."""
 
-    mean: Tensor  # (batch, M, 2) as (x, y) in half images; of the heads, before it is bounded
+    mean: Tensor  # (batch, M, 2) as (x, y) in half images; as a head says it, before :meth:`WakeSleepRAM.bounded`
     logits: Tensor  # (batch, M, scales)
 
 
@@ -52,7 +52,7 @@ class InferenceNetwork(nn.Module):
     """q(a_n|a_<n, y, I): like the policy, but it is told the answer; for training alone.
 
     u_n = ReLU(W_u u_{n-1} + W_i [h_{n-1}, e(y)] + b), where nothing flows back into the policy's state h. Its heads say
-    what to add to the policy's mean and logits, and start at zero, so that q starts as p and no weight is far from 1/M
+    what to add to what the policy's heads say, and start at zero, so that q starts as p and no weight is far from 1/M
     (our choice).
     """
 
@@ -135,7 +135,7 @@ class WakeSleepRAM(nn.Module):
     def bounded(glance: Glance) -> Glance:
         """Keeps the mean of a place within the picture by tanh (our choice).
 
-        Outside of it all sequences see nothing and are equally good, so nothing would ever lead back.
+        Outside of it all sequences see nothing and are equally good, so nothing would lead back.
         """
         return glance._replace(mean=glance.mean.tanh())
 
@@ -143,6 +143,7 @@ class WakeSleepRAM(nn.Module):
         """A place (batch, M, 2), which is a constant, and a scale (batch, M); the likeliest without noise.
 
         Args:
+            glance: bounded, as in :meth:`log_prob`.
             noise: (batch, M, 3): two standard normal numbers and one in (0, 1).
             temperature: see :meth:`forward`.
         """
