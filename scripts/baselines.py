@@ -15,14 +15,14 @@ from datamodules.emoji import Emoji
 from zoo.commands.rows import data_of
 from zoo.errors import ZooError, in_one_sentence
 from zoo.models.former.baselines import NGrams, bag_of_words, compressed, majority
-from zoo.models.show_attend_tell.baselines import nearest
+from zoo.models.show_attend_tell.baselines import coarse, nearest
 from zoo.models.show_attend_tell.captioning import scores
 
 
 def alike(data: Emoji) -> dict[str, float]:
     """Scores of the captions of the most alike pictures of the first training epoch."""
     seen, new = (
-        torch.cat([data.batch(split, part)["image"] for part in torch.arange(data.size(split)).split(500)])
+        torch.cat([coarse(data.batch(split, part)["image"]) for part in torch.arange(data.size(split)).split(500)])
         for split in ("train", "test")
     )
     captions = data.right("train", nearest(seen, new).tolist())
@@ -38,9 +38,7 @@ def measure(data) -> dict[str, float]:
         words = {f"bag_of_words_{name}": value for name, value in bag_of_words(train, val, test).items()}
         return {"majority_error": majority(train, test), **words, "texts": len(test[0])}
     if not hasattr(data, "text"):
-        raise ZooError(
-            "these data have neither classes of texts nor characters; nor emoji; name a row of former or emoji"
-        )
+        raise ZooError("these data have no classes of texts, no characters and no emoji; name a row of former or emoji")
     train, test = data.text("train"), data.text("test")
     found = {}
     for order in (5, 7):

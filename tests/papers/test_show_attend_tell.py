@@ -17,7 +17,7 @@ from tests.datamodules.test_captions import write_captions, write_maps
 from zoo import release
 from zoo.errors import ZooError
 from zoo.models.show_attend_tell import Describe, ShowAttendTell
-from zoo.models.show_attend_tell.baselines import nearest
+from zoo.models.show_attend_tell.baselines import coarse, nearest
 from zoo.models.show_attend_tell.captioning import bleu, exact, scores
 from zoo.models.show_attend_tell.encoder import SHIPPED, Small, load_encoder
 from zoo.models.show_attend_tell.module import LitShowAttendTell
@@ -362,11 +362,12 @@ def test_even_weights_say_what_the_mean_says():
 def test_the_most_alike_picture_is_found():
     seen = torch.rand(30, 3, 56, 56, generator=torch.Generator().manual_seed(0))
     order = torch.tensor([7, 0, 29, 7])
-    assert nearest(seen, seen[order] + 0.01).tolist() == order.tolist()
-    coarse = seen.view(30, 3, 28, 2, 28, 2).mean((3, 5)).flatten(1).numpy()
+    assert nearest(coarse(seen), coarse(seen[order] + 0.01)).tolist() == order.tolist()
+    known = seen.view(30, 3, 28, 2, 28, 2).mean((3, 5)).flatten(1).numpy()
     new = torch.rand(5, 3, 56, 56, generator=torch.Generator().manual_seed(1))
     rows = new.view(5, 3, 28, 2, 28, 2).mean((3, 5)).flatten(1).numpy()
-    assert nearest(seen, new).tolist() == [int(((coarse - row) ** 2).sum(1).argmin()) for row in rows]
+    found = nearest(coarse(seen), coarse(new)).tolist()
+    assert found == [int(((known - row) ** 2).sum(1).argmin()) for row in rows]
 
 
 def test_gradients_in_closed_form_are_autograds():

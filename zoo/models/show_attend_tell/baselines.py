@@ -7,10 +7,11 @@ from torch import Tensor
 CELLS = 28  # a side of the pictures that are compared
 
 
-def nearest(seen: Tensor, new: Tensor) -> Tensor:
-    """Which seen picture is the most alike to each new one: (new,) int64.
+def coarse(image: Tensor) -> Tensor:
+    """Pictures (batch, 3, height, width) averaged to squares of 28 x 28, as rows (batch, 3 * 28 * 28)."""
+    return F.adaptive_avg_pool2d(image, CELLS).flatten(1)
 
-    Both are (pictures, 3, height, width); they are averaged to squares of 28 x 28 and compared by Euclidean distance.
-    """
-    coarse = [F.adaptive_avg_pool2d(each, CELLS).flatten(1) for each in (seen, new)]
-    return torch.cat([torch.cdist(part, coarse[0]).argmin(1) for part in coarse[1].split(250)])
+
+def nearest(seen: Tensor, new: Tensor) -> Tensor:
+    """Which row of `seen` is the nearest to each of `new` by Euclidean distance: (new,) int64."""
+    return torch.cat([torch.cdist(part, seen).argmin(1) for part in new.split(250)])
