@@ -1,8 +1,8 @@
 """Trains the small encoder of Show, Attend and Tell to name single emoji, and writes its weights.
 
 A picture is one emoji of any size somewhere on a coloured ground of 48 x 48 pixels; the mean of the annotations goes
-through one layer to the names. No box is told. It takes one or two minutes of a core. `emoji` has seen objects, hands and people;
-`emoji_objects` objects alone, so that the hands and people of `emoji_names_soft` are new to it.
+through one layer to the names. No box is told. It takes one or two minutes of a core. `emoji` has seen objects, hands
+and people; `emoji_objects` objects alone, so that the hands and people of `emoji_names_soft` are new to it.
 
 Usage: python scripts/emoji_encoder.py [emoji | emoji_objects] [--steps 2000] [--output <file>]
 """

@@ -99,9 +99,9 @@ class LitShowAttendTell(ZooModule):
         self.reward_weight, self.entropy_weight = reward_weight, entropy_weight
         self.expected, self.expected_of, self.credit = expected, expected_of, credit
         if estimator is None and credit != "caption":
-            raise ZooError(f"credit is {credit!r} and there is no estimator; it says what an estimator's places answer to")
+            raise ZooError(f"credit is {credit!r} and there is no estimator, whose places it would concern")
         if estimator is not None and hard_scaling != "caption":
-            raise ZooError(f"hard_scaling is {hard_scaling!r} beside an estimator, which takes the place of what it scales")
+            raise ZooError(f"hard_scaling is {hard_scaling!r} beside an estimator, which has no use for it")
         self.estimator = None if estimator is None else self._made(Estimator.of(estimator))
         if self.network.inference is not None:  # under DDP what learns must have a gradient
             self.network.inference.requires_grad_(self.estimator is not None and self.estimator.infers)
