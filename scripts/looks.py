@@ -39,6 +39,10 @@ def digit(data: MNIST, which: int) -> Any:
 CHOSEN: dict[str, tuple[str, Callable[[Pipeline], Result]]] = {
     "ram": ("cluttered60_8", lambda pipe: pipe(digit(MNIST(canvas=60, clutter=4, limit=50), 8))),
     "draw": ("mnist", lambda pipe: pipe(16)),
+    "wake_sleep_ram": (
+        "scaled100_wsq_c_long",
+        lambda pipe: pipe(digit(MNIST(canvas=100, scale=[0.5, 1.5], limit=50), 3)),
+    ),
     "spatial_transformer": ("rts_st_cnn_tps", lambda pipe: pipe(digit(Distorted("rts", 45, canvas=42, limit=50), 3))),
     "luong": ("debian_de_en", lambda pipe: pipe(KERNEL)),
     "former": ("debian_characters", lambda pipe: pipe("The library ", length=60, block=None)),
