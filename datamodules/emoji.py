@@ -87,7 +87,7 @@ class Emoji(ByTicket):
             raise DataError(f"pictures is {pictures!r}, not 'own' or 'next'")
         check_counts(scenes=scenes, batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         check_counts(0, seed=seed)
-        self.kind, self.shift, self.seed, self.limit = kind, ("own", "next").index(pictures), seed, limit
+        self.kind, self.next, self.seed, self.limit = kind, pictures == "next", seed, limit
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.sizes = {"train": scenes, **SIZES}
         sheet, self.names = read_sheet("objects" if kind == "scenes" else "people")
@@ -176,11 +176,12 @@ class Emoji(ByTicket):
             self.pictures, self.parts = self.pictures.to(index.device), self.parts.to(index.device)
         self._tables = {k: (e, key.to(index.device), u.to(index.device)) for k, (e, key, u) in self._tables.items()}
         _, key, table = self._tables[split]
-        which, count, places, _ = self._scene(split, table[index])
-        shown, number, spots, uniform = self._scene(split, table[(index + self.shift) % len(table)])
+        told = self._scene(split, table[index])
+        shown = self._scene(split, table[(index + 1) % len(table)]) if self.next else told
+        which, count, places, _ = told
         there = torch.arange(MOST, device=index.device) < count[:, None]
         return {
-            "image": draw(self.pictures, shown, number, spots, ground(uniform)),
+            "image": draw(self.pictures, *shown[:3], ground(shown[3])),
             "caption": self._captions(which, count, places.layout),
             "names": self.parts[torch.where(there, which, len(self.parts) - 1)],
             "boxes": places.boxes(count),
