@@ -65,8 +65,8 @@ def test_rts_turns_scales_and_places():
 def test_projective_takes_moved_corners_back_to_the_corners():
     def source(u):
         scale, noise = 0.75 + 0.25 * u[0], 5.0 * norm.ppf(u[1:9]).reshape(4, 2)
-        square = np.array([[-13.5, -13.5], [13.5, -13.5], [13.5, 13.5], [-13.5, 13.5]])
-        moved = square * scale + noise
+        square = 20.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])  # the corners of 42 pixels
+        moved = square + noise
         rows = []  # of the direct linear transformation from the moved corners to the square's
         for (x, y), (a, b) in zip(moved, square, strict=True):
             rows += [[x, y, 1, 0, 0, 0, -a * x, -a * y, -a], [0, 0, 0, x, y, 1, -b * x, -b * y, -b]]
@@ -74,7 +74,7 @@ def test_projective_takes_moved_corners_back_to_the_corners():
 
         def place(x, y):
             a, b, w = H @ (x - 13.5, y - 13.5, 1)
-            return a / w + 13.5, b / w + 13.5
+            return a / w / scale + 13.5, b / w / scale + 13.5
 
         return place
 
