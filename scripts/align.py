@@ -27,7 +27,7 @@ def read(pipe: Translate, given: argparse.Namespace) -> tuple[list[list[str]], G
     pairs = read_gold() if given.gold == "debian" else []
     gold = [(pair.sure, pair.possible) for pair in pairs] or None
     if given.gold and gold is None:
-        gold = read_alignments(given.gold, given.first)
+        gold = read_alignments(given.gold, given.first or 0)
     paths = (given.source, given.target)
     if paths == (None, None) and pairs:
         return [
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("target", nargs="?", help="its translation, line by line")
     parser.add_argument("--by", choices=ACCOUNTS, default="attention", help="what links a word to its heaviest word")
     parser.add_argument("--gold", help="file of gold alignments, see zoo.text.scoring.read_alignments; or debian")
-    parser.add_argument("--first", type=int, default=0, help="the number of a sentence's first word in the gold file")
+    parser.add_argument("--first", type=int, help="number of a sentence's first word in a gold file; default: 0")
     parser.add_argument("--output", help="file for the links as source-target pairs; default: print them")
     given = parser.parse_args()
     try:
@@ -57,6 +57,8 @@ def main() -> None:
             raise ZooError(f"{given.output}: there is no such folder")
         if given.output and Path(given.output).is_dir():
             raise ZooError(f"{given.output}: is a folder; expected the name of a file")
+        if given.first is not None and given.gold in (None, "debian"):
+            raise InputError("--first is of a file of gold alignments; say which with --gold")
         pipe = pipeline(given.name)
         if not isinstance(pipe, Translate):
             raise InputError(f"{given.name} does not translate")

@@ -60,6 +60,7 @@ def main() -> None:
         parser.error(f"length is {given.length}; expected at least 1")
     try:
         save(masks(given.length, given.k), given.output)
+        print(given.output)
     except (ZooError, ValueError, OSError) as error:
         sys.exit(str(error))
 

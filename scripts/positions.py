@@ -37,6 +37,7 @@ def main() -> None:
         parser.error(f"length is {given.length} and dim {given.dim}; expected at least 1")
     try:
         save(positions(given.length, given.dim), given.output)
+        print(given.output)
     except (ValueError, OSError) as error:  # an ending that is no image format, a folder that cannot be written
         sys.exit(str(error))
 

@@ -126,6 +126,13 @@ class TestWords:
             assert zoo.pipeline(name).config["row"] == "mnist28_7" and "ram.mnist28_7" in zoo.model_card(name)
         assert zoo.list_models("ram/mnist28_?") == zoo.list_models("ram.mnist28_?") != []
 
+    def test_a_glob_finds_rows_in_the_folder_of_a_room(self):
+        (word,) = arguments.spelled(["experiment=glob([draw/mnist_t*,ram/mnist28_2],exclude=*_t1*)"])
+        assert word == "experiment=draw/mnist_t32,draw/mnist_t4,ram/mnist28_2"
+        for wrong in ("experiment=glob(xyz)", "experiment=glob(ram/", "experiment=glob()"):
+            with pytest.raises(ZooError, match=re.escape(wrong)):
+                arguments.spelled([wrong])
+
     def test_another_process_of_an_evaluation_gets_all_words_of_the_first(self):
         words = ["experiment=ram/mnist28_6", "trainer.max_epochs=3", "ckpt=x.ckpt", 'hydra.run.dir="y"']
         assert arguments.evaluation_overrides(words) == words

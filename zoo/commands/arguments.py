@@ -4,9 +4,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from zoo import registry
 from zoo.errors import ZooError
@@ -57,10 +60,29 @@ def spelled(arguments: Iterable[str]) -> list[str]:
     words = []
     for argument in arguments:
         name, sign, value = argument.partition("=")
-        if name == "experiment" and sign and "'" not in value:
+        if name == "experiment" and value.startswith("glob("):
+            value = ",".join(matching(argument))
+        elif name == "experiment" and sign and "'" not in value:
             value = ",".join(map(row, value.split(",")))
         words.append(name + sign + value)
     return words
+
+
+def matching(argument: str) -> list[str]:
+    """The rows that experiment=glob(<slug>/<pattern>) means: Hydra's own glob does not look into the rooms' folders.
+
+    Raises:
+        ZooError: there is none.
+    """
+    folder = files("conf") / "experiment"
+    rows = [f"{room.name}/{Path(row.name).stem}" for room in folder.iterdir() if room.is_dir() for row in room.iterdir()]
+    try:
+        found = OverridesParser.create().parse_override(argument).value().filter(sorted(rows))
+    except HydraException as error:
+        raise ZooError(f"{argument}: {str(error).splitlines()[0]}") from None
+    if not found:
+        raise ZooError(f"{argument}: no row is called so; `python scripts/list.py` names them all")
+    return found
 
 
 def check_launcher(arguments: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ Trains one row of a paper, tests its best checkpoint and leaves runs/<slug>/<row
   python scripts/train.py experiment=ram/mnist28_7
   python scripts/train.py experiment=ram/mnist28_7 trainer.max_epochs=20 model.hidden=128 logger=csv
   python scripts/train.py -m experiment=ram/mnist28_6 model.num_glimpses=2,4,6     one run for each
+  python scripts/train.py -m 'experiment=glob(draw/mnist_t*)'                    one run for each of these rows
 
   resume=auto   goes on with the last unfinished run of the same command
   --cfg job     shows all keys, with what they are; every key can be given as key=value
