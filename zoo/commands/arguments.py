@@ -74,8 +74,8 @@ def matching(argument: str) -> list[str]:
     Raises:
         ZooError: there is none.
     """
-    folder = files("conf") / "experiment"
-    rows = [f"{room.name}/{Path(row.name).stem}" for room in folder.iterdir() if room.is_dir() for row in room.iterdir()]
+    rooms = [room for room in (files("conf") / "experiment").iterdir() if room.is_dir()]
+    rows = [f"{room.name}/{Path(row.name).stem}" for room in rooms for row in room.iterdir()]
     try:
         found = OverridesParser.create().parse_override(argument).value().filter(sorted(rows))
     except HydraException as error:
