@@ -9,13 +9,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from tests.conftest import dropped
 from zoo.errors import ZooError
 from zoo.looking import explain
+from zoo.models.explained.adversary import LitAdversary
 from zoo.models.explained.measures import of_batch, summary
 from zoo.models.explained.module import ATTACKS, LitExplained, differences
 from zoo.models.explained.network import ENCODERS, SCORES, WIDTHS, AttentionClassifier
 from zoo.models.explained.readings import Readings
 
-QUICK = {"explained": {"embedding": 8, "hidden": 4}}  # see tests/small.py
-OPTIONS = {"explained": {"epsilon": {"adversarial": 1.0}, "attack": {"adversarial": 1.0}}}  # see tests/test_options.py
+QUICK = {  # see tests/small.py
+    "explained": {"embedding": 8, "hidden": 4},
+    "explained_adversary": {"embedding": 8, "hidden": 4, "base": "null"},
+}
+OPTIONS = {  # see tests/test_options.py
+    "explained": {"epsilon": {"adversarial": 1.0}, "attack": {"adversarial": 1.0}},
+    "explained_adversary": {"base": "read before the first step; see below"},
+}
 TEXT = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 3, 0, 0], [5, 0, 0, 0, 0]])
 MASK = TEXT != 0
 every_kind = pytest.mark.parametrize("encoder", ENCODERS)
@@ -232,3 +239,63 @@ def test_what_cannot_be_meant_is_one_sentence(arguments, message):
         AttentionClassifier(10, 3, **arguments)
     with pytest.raises(ZooError, match="even"):
         AttentionClassifier(10, 3, encoder="cnn", hidden=3)
+
+
+SIZES = {"vocabulary": 10, "num_classes": 3, "embedding": 6, "hidden": 4}
+BATCH = {"text": TEXT, "label": torch.tensor([0, 1, 2]), "sentences": torch.tensor(3.0)}
+
+
+def make_adversary(**more):
+    torch.manual_seed(0)
+    return LitAdversary(**SIZES, **more).double()
+
+
+def test_the_adversarys_loss_is_variation_less_divergence():
+    model = make_adversary(divergence=0.3)
+    y, alpha, wanted, usual = (each.detach().numpy() for each in model.compared(TEXT))
+    variation = np.abs(y - wanted).sum(1) / 2
+    kl = [sum(p * np.log(p / q) for p, q in zip(a, b, strict=True) if p > 0) for a, b in zip(alpha, usual, strict=True)]
+    terms = model.loss(BATCH)
+    assert terms["variation"].item() == pytest.approx(variation.mean())
+    assert terms["divergence"].item() == pytest.approx(np.mean(kl))
+    assert terms["loss"].item() == pytest.approx((variation - 0.3 * np.array(kl)).mean())
+    found = {name: metric.compute().item() for name, metric in model.evaluate(BATCH, "val").items()}
+    m = (alpha + usual) / 2
+    js = [sum(p * np.log(p / m_) / 2 for w in (a, b) for p, m_ in zip(w, row, strict=True) if p > 0)
+          for a, b, row in zip(alpha, usual, m, strict=True)]  # fmt: skip
+    assert found["divergence"] == pytest.approx(np.mean(js), rel=1e-5)
+    assert found["loss"] == pytest.approx(terms["loss"].item(), rel=1e-5)
+    assert found["error"] == pytest.approx(100 * (y.argmax(1) != BATCH["label"].numpy()).mean())
+
+
+def test_the_base_of_an_adversary_stays_as_it_is(tmp_path):
+    base = AttentionClassifier(**SIZES)
+    torch.save({"state_dict": {f"network.{k}": v for k, v in base.state_dict().items()}, "hyper_parameters": {}},
+               tmp_path / "base.ckpt")  # fmt: skip
+    model = make_adversary(base=str(tmp_path / "base.ckpt"), dropout=0.5).train()
+    model.setup("fit")
+    assert not model.base.training and model.network.training
+    torch.testing.assert_close(dict(model.base.state_dict()), {k: v.double() for k, v in base.state_dict().items()})
+    model.loss(BATCH)["loss"].backward()
+    assert all(p.grad is None for p in model.base.parameters())
+    trained = {id(p) for group in model.parameter_groups() for p in group["params"]}
+    assert trained == {id(p) for p in model.network.parameters()}
+    torch.testing.assert_close(model.compared(TEXT)[2:], model.compared(TEXT)[2:])
+    with pytest.raises(ZooError, match="not of the sizes"):
+        LitAdversary(**SIZES | {"hidden": 8}, base=str(tmp_path / "base.ckpt")).setup("fit")
+
+
+def test_an_adversary_finds_other_words_for_the_same_answers():
+    torch.manual_seed(1)
+    text = torch.randint(1, 10, (16, 6))
+    batch = {"text": text, "label": torch.zeros(16, dtype=torch.int64), "sentences": torch.tensor(16.0)}
+    model = make_adversary(divergence=0.05)
+    model.base.energy[0].weight.data.mul_(3)
+    model.base.theta.weight.data.mul_(3)
+    optimizer = torch.optim.Adam(model.parameter_groups(), lr=2e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        model.loss(batch)["loss"].backward()
+        optimizer.step()
+    found = {name: metric.compute().item() for name, metric in model.evaluate(batch, "test").items()}
+    assert found["variation"] < 0.05 and found["divergence"] > 0.3

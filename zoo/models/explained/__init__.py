@@ -7,11 +7,13 @@ from zoo.models.explained.pipeline import Explain
 
 NETWORK, PIPELINE = AttentionClassifier, Explain
 
-__all__ = ["NETWORK", "PIPELINE", "AttentionClassifier", "Explain", "LitExplained"]
+__all__ = ["NETWORK", "PIPELINE", "AttentionClassifier", "Explain", "LitAdversary", "LitExplained"]
+
+_TRAINERS = {"LitAdversary": "adversary", "LitExplained": "module"}
 
 
 def __getattr__(name: str):
     """What trains is imported when it is asked for: who loads a network needs neither Lightning nor Hydra."""
-    if name != "LitExplained":
+    if name not in _TRAINERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("zoo.models.explained.module").LitExplained
+    return getattr(import_module(f"zoo.models.explained.{_TRAINERS[name]}"), name)

@@ -77,10 +77,14 @@ class LitExplained(LitTextClassifier):
 
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The weight of each word in the answer."""
-        text, data = batch["text"], self.trainer.datamodule
-        logits, alpha, _ = self.network.look(self.network.words(text), text != PAD)
-        outputs = [[data.classes[i]] for i in logits.argmax(-1).tolist()]
-        return Attention(weights=alpha[:, None, None], inputs=data.pieces(text), outputs=outputs)
+        return look(self.network, batch["text"], self.trainer.datamodule)
+
+
+def look(network: AttentionClassifier, text: Tensor, data: Any) -> Attention:
+    """The weight of each word of ids (batch, T) in the answer; the datamodule names words and classes."""
+    logits, alpha, _ = network.look(network.words(text), text != PAD)
+    outputs = [[data.classes[i]] for i in logits.argmax(-1).tolist()]
+    return Attention(weights=alpha[:, None, None], inputs=data.pieces(text), outputs=outputs)
 
 
 def differences(scores: Tensor, mask: Tensor) -> Tensor:

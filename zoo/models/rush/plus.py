@@ -13,8 +13,7 @@ from zoo.models.rush.decoding import Search, write
 from zoo.models.rush.module import Batch, LitABS
 from zoo.models.rush.rouge import cut, rouge
 from zoo.models.rush.tuning import Lists, tune
-from zoo.registry import create_model
-from zoo.training.reading import read_checkpoint
+from zoo.text.trained import weights_of
 
 
 class LitPlus(LitABS):
@@ -46,19 +45,7 @@ class LitPlus(LitABS):
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.start is not None:
-            self.network.load_state_dict(self._started())
-
-    def _started(self) -> dict[str, Tensor]:
-        """The weights of `start`, if they are of such a network."""
-        if self.start.endswith(".ckpt"):
-            stored = read_checkpoint(self.start)["state_dict"]
-            state = {key.removeprefix("network."): value for key, value in stored.items() if key.startswith("network.")}
-        else:
-            state = create_model(self.start, pretrained=True).state_dict()
-        expected = self.network.state_dict()
-        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in expected.items()}:
-            raise ZooError(f"the network of {self.start} is not of the sizes that the model and the data say")
-        return state
+            self.network.load_state_dict(weights_of(self.start, self.network))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Adds titles to the lists; there is nothing to learn by gradient, and the loss is 0."""
