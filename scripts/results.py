@@ -8,6 +8,7 @@ import argparse
 import ast
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -39,7 +40,14 @@ OTHER = re.compile(r"(<!-- table (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
 
 def read(slug: str) -> dict[str, dict]:
     """The rows of a room in the order of its results.yaml."""
-    return yaml.safe_load((ROOT / "zoo/models" / slug / "results.yaml").read_text())
+    path = ROOT / "zoo/models" / slug / "results.yaml"
+    return _parse(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _parse(path: Path, changed: int) -> dict[str, dict]:
+    """A file, read once as long as it does not change: hundreds of experiments ask for a few."""
+    return yaml.safe_load(path.read_text())
 
 
 def paper_says(row: dict, metric: str | None = None) -> str:

@@ -16,6 +16,7 @@ from zoo import models, release
 from zoo.errors import UnknownName, suggest
 from zoo.release import WeightsError
 
+FASTEST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
 WEIGHTS_PACKAGE = "attention_zoo_weights"  # a distribution of its own, for what is too large for the wheel of the zoo
 
 
@@ -187,7 +188,7 @@ def _check(name: object) -> None:
 @lru_cache
 def _parse(path: Path, changed: int) -> dict[str, dict[str, Any]]:
     """A results.yaml, read once as long as it does not change; to be read only."""
-    return yaml.safe_load(path.read_text()) or {}
+    return yaml.load(path.read_text(), FASTEST) or {}
 
 
 def _weights_name(slug: str, row: str) -> str:
