@@ -58,7 +58,7 @@ def rts(uniform: Tensor, canvas: int, side: int, degrees: float) -> Tensor:
 def projective(uniform: Tensor, canvas: int, side: int, degrees: float) -> Tensor:
     """P: scaled by 0.75 to 1, then the corners of a frame of 42 pixels around it moved by N(0, 5 pixels). Nine numbers.
 
-    The paper does not say how large its picture is. Of 28 pixels, one frame in 200 would be turned inside out.
+    The paper does not say how large its picture is. Of 28 pixels one frame in 200 would not stay convex.
     """
     half = (side - 1) / 2
     frame = (FRAME - 1) / 2 / half  # in half digits

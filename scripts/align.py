@@ -58,7 +58,7 @@ def main() -> None:
         if given.output and Path(given.output).is_dir():
             raise ZooError(f"{given.output}: is a folder; expected the name of a file")
         if given.first is not None and given.gold in (None, "debian"):
-            raise InputError("--first is of a file of gold alignments; say which with --gold")
+            raise InputError("--first is of a file of gold alignments: --gold <file>")
         pipe = pipeline(given.name)
         if not isinstance(pipe, Translate):
             raise InputError(f"{given.name} does not translate")

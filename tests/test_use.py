@@ -129,7 +129,9 @@ class TestWords:
     def test_a_glob_finds_rows_in_the_folder_of_a_room(self):
         (word,) = arguments.spelled(["experiment=glob([draw/mnist_t*,ram/mnist28_2],exclude=*_t1*)"])
         assert word == "experiment=draw/mnist_t32,draw/mnist_t4,ram/mnist28_2"
-        for wrong in ("experiment=glob(xyz)", "experiment=glob(ram/", "experiment=glob()"):
+        assert arguments.spelled(["experiment=glob(ram.mnist28_2)"]) == ["experiment=ram/mnist28_2"]
+        several = ("glob(ram/*),draw/mnist", "draw/mnist,glob(ram/*)", "glob(ram/*),glob(draw/*)")
+        for wrong in map("experiment={}".format, ("glob(xyz)", "glob(ram/", "glob()", *several)):
             with pytest.raises(ZooError, match=re.escape(wrong)):
                 arguments.spelled([wrong])
 

@@ -453,7 +453,7 @@ def test_tuning_starts_from_a_released_network_of_the_same_sizes(data, tmp_path)
     plus = lit(LitPlus, data, start=str(folder))
     plus.setup("fit")
     torch.testing.assert_close(plus.network.state_dict(), model.network.state_dict())
-    with pytest.raises(ZooError, match="not of the sizes"):
+    with pytest.raises(ZooError, match="not of the kind and sizes"):
         lit(LitPlus, data, start=str(folder), dim=5).setup("fit")
 
 

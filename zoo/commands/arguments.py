@@ -3,12 +3,13 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 
 from zoo import registry
@@ -60,26 +61,33 @@ def spelled(arguments: Iterable[str]) -> list[str]:
     words = []
     for argument in arguments:
         name, sign, value = argument.partition("=")
-        if name == "experiment" and value.startswith("glob("):
-            value = ",".join(matching(argument))
+        if name == "experiment" and "glob(" in value:
+            value = ",".join(matching(argument, row))
         elif name == "experiment" and sign and "'" not in value:
             value = ",".join(map(row, value.split(",")))
         words.append(name + sign + value)
     return words
 
 
-def matching(argument: str) -> list[str]:
+def matching(argument: str, row: Callable[[str], str]) -> list[str]:
     """The rows that experiment=glob(<slug>/<pattern>) means: Hydra's own glob does not look into the rooms' folders.
 
+    Args:
+        argument: the whole word.
+        row: gives a pattern the spelling of the configs.
+
     Raises:
-        ZooError: there is none.
+        ZooError: there is none, or more stands beside the glob.
     """
-    rooms = [room for room in (files("conf") / "experiment").iterdir() if room.is_dir()]
-    rows = [f"{room.name}/{Path(row.name).stem}" for room in rooms for row in room.iterdir()]
     try:
-        found = OverridesParser.create().parse_override(argument).value().filter(sorted(rows))
+        value = OverridesParser.create().parse_override(argument).value()
     except HydraException as error:
         raise ZooError(f"{argument}: {str(error).splitlines()[0]}") from None
+    if not isinstance(value, Glob):
+        raise ZooError(f"{argument}: several patterns stand in one glob([<a>,<b>],exclude=<c>)")
+    value.include, value.exclude = ([row(pattern) for pattern in part] for part in (value.include, value.exclude))
+    rooms = [room for room in (files("conf") / "experiment").iterdir() if room.is_dir()]
+    found = value.filter(sorted(f"{room.name}/{Path(each.name).stem}" for room in rooms for each in room.iterdir()))
     if not found:
         raise ZooError(f"{argument}: no row is called so; `python scripts/list.py` names them all")
     return found

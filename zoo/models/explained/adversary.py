@@ -25,8 +25,8 @@ class LitAdversary(LitTextClassifier):
     divergence that is measured is Jensen and Shannon's, at most log 2.
 
     Args:
-        base: the classifier whose answers are kept: a released row, a folder, or a checkpoint of a run; None: an
-            untrained one.
+        base: the classifier whose answers are kept: a released row, a folder, or a checkpoint of a run, of the same
+            words (`data.tokenizer`=<its folder> gives them to other data); None: an untrained one.
         divergence: lambda.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.explained.AttentionClassifier`, of both.
@@ -46,19 +46,23 @@ class LitAdversary(LitTextClassifier):
         super().__init__(AttentionClassifier(**network), optimizer, schedule)
         self.save_hyperparameters()
         self.start, self.divergence = base, divergence
-        self.base = AttentionClassifier(**network).requires_grad_(False)
+        self.base = AttentionClassifier(**network | {"dropout": 0.0}).requires_grad_(False)
+        self.known = base is None  # whether the base has its weights
         self.errors = error_rates()
         names = [f"{stage}_{name}" for stage in ("val", "test") for name in ("loss", "variation", "divergence")]
         self.means = nn.ModuleDict({name: MeanMetric() for name in names})
 
-    def setup(self, stage: str) -> None:
-        if stage == "fit" and self.start is not None:  # else the checkpoint brings the base
-            self.base.load_state_dict(weights_of(self.start, self.base))
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.known = True  # the checkpoint brings them
 
-    def train(self, mode: bool = True) -> "LitAdversary":
-        super().train(mode)
-        self.base.eval()
-        return self
+    def read_base(self) -> None:
+        """Before the first batch, and after a checkpoint is read: a run that goes on needs no file of its base."""
+        if not self.known:
+            self.base.load_state_dict(weights_of(self.start, self.base))
+            self.known = True
+
+    on_fit_start = on_validation_start = on_test_start = read_base
 
     def parameter_groups(self) -> list[dict]:
         return [{"params": list(self.network.parameters())}]
@@ -75,7 +79,7 @@ class LitAdversary(LitTextClassifier):
         y, alpha, wanted, usual = self.compared(batch["text"])
         variation = total_variation(y, wanted).sum() / self.weight(batch)
         divergence = kl(alpha, usual).sum() / self.weight(batch)
-        return {"loss": variation - self.divergence * divergence, "variation": variation, "divergence": divergence}
+        return {"loss": variation - self.divergence * divergence, "variation": variation, "kl": divergence}
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
         y, alpha, wanted, usual = self.compared(batch["text"])
