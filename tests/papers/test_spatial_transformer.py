@@ -3,6 +3,7 @@
 import itertools
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,15 @@ from zoo import release
 from zoo.errors import ZooError
 from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer import alarms
-from zoo.models.spatial_transformer.colocalisation import Colocaliser, LitColocaliser, boxes_of, overlap, triplets
+from zoo.models.spatial_transformer.colocalisation import (
+    Colocaliser,
+    LitColocaliser,
+    Window,
+    boxes_of,
+    localisation,
+    overlap,
+    triplets,
+)
 from zoo.models.spatial_transformer.module import LitSpatialTransformer
 from zoo.models.spatial_transformer.network import SpatialTransformer, SpatialTransformerNetwork, cnn, count, fcn
 from zoo.models.spatial_transformer.warbean import WarBean
@@ -46,6 +55,8 @@ OPTIONS = {  # see tests/test_options.py
     "spatial_transformer_colocalisation": {
         "sets": "as many as the data has",
         "encoder_steps": "comes before the steps that are measured",
+        "least": "crops narrow while a run goes on; see test_crops_narrow_in_the_course_of_a_run",
+        "narrowing": "crops narrow while a run goes on; see test_crops_narrow_in_the_course_of_a_run",
     },
     "spatial_transformer_numbers": {
         **DESIGN,
@@ -378,6 +389,44 @@ def test_colocalisation_trains_the_localisers_alone():
     assert count(Colocaliser(sets=1).localisers) == 8 * 81 + 8 + 648 * 8 + 8 + 72 + 27
     e = lit.network.encode(torch.rand(4, 1, 28, 28))
     assert e.shape == (4, 2 * 10 * 10 + 2 * 2 * 2 + 10)
+
+
+def test_a_crop_stays_inside_the_picture():
+    window = Window(28, 28, least=0.3, most=0.9, freedom=0.2)
+    theta = 5 * torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    for share, bound in ((0, 0.9), (0.5, 0.27**0.5), (1, 0.3)):
+        window.narrow(share)
+        scale, place = window.bounded(theta).split((1, 2), 1)
+        assert (scale <= bound + 1e-6).all() and (scale >= 0.8 * bound - 1e-6).all()
+        assert (place.abs() + scale).max() <= 1 + 1e-6
+        assert window(theta).abs().max() <= 1 + 1e-6
+    with pytest.raises(ZooError, match=r"least is 0\.5 and most is 0\.4"):
+        Window(28, 28, least=0.5, most=0.4)
+
+
+def test_crops_narrow_in_the_course_of_a_run():
+    lit = LitColocaliser(sets=2, width=2, least=0.3, most=0.9, narrowing=(0.2, 0.6))
+    bounds = []
+    for step in (0, 2, 4, 6, 9):
+        lit.trainer = SimpleNamespace(estimated_stepping_batches=10, global_step=step)
+        lit.on_train_batch_start({}, 0)
+        bounds.append([localise.grid.bound.item() for localise in lit.network.localisers])
+    assert bounds == [[pytest.approx(b)] * 2 for b in (0.9, 0.9, 0.27**0.5, 0.3, 0.3)]
+    again = LitColocaliser(sets=2, width=2, least=0.3, most=0.9)
+    again.load_state_dict(lit.state_dict())
+    assert again.network.localisers[0].grid.bound == lit.network.localisers[0].grid.bound
+    with pytest.raises(ZooError, match=r"narrowing is 0\.6 to 0\.2"):
+        LitColocaliser(sets=2, width=2, narrowing=(0.6, 0.2))
+
+
+def test_the_features_of_a_localisation_differ_between_pictures():
+    """From torch's own initial weights they did not, by a tenth of their mean."""
+    torch.manual_seed(0)
+    image = torch.zeros(64, 1, 84, 84)
+    for i, (x, y) in enumerate(torch.randint(56, (64, 2)).tolist()):
+        image[i, 0, y + 4 : y + 24, x + 9 : x + 19] = 1
+    features = localisation(84)[0](image)
+    assert features.std(0).mean() > 0.5 * features.mean()
 
 
 def test_the_encoder_is_trained_once(composed, monkeypatch):

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
-from zoo.errors import ZooError, check_whole
+from zoo.errors import ZooError, check_share, check_whole
 from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer.network import SpatialTransformer, cnn
 from zoo.nn.grid import Attention as AttentionGrid
@@ -15,31 +15,42 @@ from zoo.nn.grid import sample
 from zoo.nn.random import uniform
 from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
+from zoo.training.schedules import known
 
 CROP = 28  # side of what is cut out, and of the digits that the encoder knows
 
 
 class Window(AttentionGrid):
-    """A transformer in attention form whose crop stays inside the picture, and its scale between two.
+    """A transformer in attention form whose crop stays inside the picture, and its scale just below a common bound.
 
-    The paper does not say that it does. Without bounds the crops grew until all were black, or shrank to a single
-    bright pixel, which all pictures have in common too.
+    The paper says nothing of either. The bound falls in the course of training: while a crop is nearly the whole
+    picture it cannot leave its object, so that being alike means to have the object at the same place. Where crops were
+    small from the start, or chose their scale, they went to black instead, which all pictures have in common too.
 
     Args:
         height, width: of the output in pixels.
-        least, most: of the scale; it starts in the middle.
+        least, most: the bound at the end and at the start.
+        freedom: share of the bound that a scale may stay below it.
     """
 
-    def __init__(self, height: int, width: int, least: float, most: float):
-        if not 0 < least < most <= 1:
-            raise ZooError(f"least is {least} and most is {most}; expected 0 < least < most <= 1")
+    bound: Tensor  # ()
+
+    def __init__(self, height: int, width: int, least: float, most: float, freedom: float = 0.15):
+        if not 0 < least <= most <= 1:
+            raise ZooError(f"least is {least} and most is {most}; expected 0 < least <= most <= 1")
+        check_share(freedom=freedom)
         super().__init__(height, width)
         self.identity.zero_()
-        self.least, self.most = least, most
+        self.least, self.most, self.freedom = least, most, freedom
+        self.register_buffer("bound", torch.tensor(most))
+
+    def narrow(self, share: float) -> None:
+        """Sets the bound to where it is after a share of its way, by the same factor in equal steps."""
+        self.bound.fill_(self.most * (self.least / self.most) ** share)
 
     def bounded(self, theta: Tensor) -> Tensor:
         """What the localisation says (batch, 3) to scale and centre, (s, t_x, t_y)."""
-        scale = self.least + (self.most - self.least) * theta[:, :1].sigmoid()
+        scale = self.bound * (1 - self.freedom * theta[:, :1].sigmoid())
         return torch.cat((scale, theta[:, 1:].tanh() * (1 - scale)), 1)
 
     def transform(self, theta: Tensor) -> Tensor:
@@ -54,14 +65,23 @@ class Crops(NamedTuple):
 
 
 def localisation(size: int) -> tuple[nn.Module, int]:
-    """8 filters of 9 x 9 with stride 4, pooling, and two layers of 8."""
+    """8 filters of 9 x 9 with stride 4, pooling, and two layers of 8.
+
+    They start as He et al. (2015) say: from torch's smaller weights the features of all pictures were the same within a
+    tenth, so that all crops moved together before any followed its picture.
+    """
     side = ((size - 9) // 4 + 1) // 2
-    return nn.Sequential(
+    layers = nn.Sequential(
         *(nn.Conv2d(1, 8, 9, stride=4), nn.MaxPool2d(2), nn.ReLU()),
         nn.Flatten(),
         *(nn.Linear(8 * side**2, 8), nn.ReLU()),
         *(nn.Linear(8, 8), nn.ReLU()),
-    ), 8
+    )
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    return layers, 8
 
 
 class Colocaliser(nn.Module):
@@ -71,9 +91,9 @@ class Colocaliser(nn.Module):
         size: of the pictures in pixels.
         sets: of pictures, each with an object in common; they share nothing but the encoder.
         width: filters of the encoder, the CNN of section 4.1.
-        least, most: of the scale of a crop, see :class:`Window`.
-        normalise: whether the activations of each layer of the encoder have length 1; the paper does not say. As they
-            are, blank crops are nearer to each other than those of digits.
+        least, most, freedom: of the scale of a crop, see :class:`Window`.
+        normalise: whether the activations of each layer of the encoder are counted from those of a blank crop, and then
+            have length 1; the paper does not say. As they are, crops are the more alike the less they show.
     """
 
     def __init__(
@@ -81,8 +101,9 @@ class Colocaliser(nn.Module):
         size: int = 84,
         sets: int = 10,
         width: int = 64,
-        least: float = 0.2,
-        most: float = 0.5,
+        least: float = 0.36,
+        most: float = 0.9,
+        freedom: float = 0.15,
         normalise: bool = True,
     ):
         super().__init__()
@@ -90,7 +111,8 @@ class Colocaliser(nn.Module):
         check_whole(CROP, size=size)
         check_whole(1, sets=sets, width=width)
         self.localisers = nn.ModuleList(
-            SpatialTransformer(*localisation(size), Window(CROP, CROP, least, most), (CROP, CROP)) for _ in range(sets)
+            SpatialTransformer(*localisation(size), Window(CROP, CROP, least, most, freedom), (CROP, CROP))
+            for _ in range(sets)
         )
         self.encoder = cnn(1, CROP, width, 10)
         self.register_buffer("trained", torch.tensor(False))  # whether the encoder is
@@ -104,14 +126,22 @@ class Colocaliser(nn.Module):
     def encode(self, crop: Tensor) -> Tensor:
         """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
 
-        Each of the three has length 1 (see `normalise`).
+        Each of the three has length 1, see `normalise`.
         """
+        activations = self.activations(crop)
+        if self.normalise:
+            blank = self.activations(torch.zeros_like(crop[:1]))
+            activations = [F.normalize(a - none, eps=0.1) for a, none in zip(activations, blank, strict=True)]
+        return torch.cat(activations, 1)
+
+    def activations(self, crop: Tensor) -> list[Tensor]:
+        """Those of each layer: (n, features)."""
         activations = []
         for layer in self.encoder:
             crop = layer(crop)
             if isinstance(layer, nn.MaxPool2d | nn.Linear):
-                activations.append(F.normalize(crop.flatten(1), eps=1e-3) if self.normalise else crop.flatten(1))
-        return torch.cat(activations, 1)
+                activations.append(crop.flatten(1))
+        return activations
 
 
 def triplets(e: Tensor, e_random: Tensor, margin: float = 1.0) -> Tensor:
@@ -163,17 +193,19 @@ class LitColocaliser(ZooModule):
         margin: alpha.
         randoms: random crops of a picture, of which the one that is most like the crop counts. The paper has one; then
             a black crop is worth its while, since the random one often is not black.
+        narrowing: the shares of the run at which crops begin to narrow and have done so.
         encoder_steps: of training the encoder, 128 digits each.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`Colocaliser`.
     """
 
-    monitor = "val/error"
+    monitor = "val/loss"  # which knows no boxes: validation has the pictures of the training
 
     def __init__(
         self,
         margin: float = 1.0,
-        randoms: int = 8,
+        randoms: int = 3,
+        narrowing: tuple[float, float] = (0.2, 0.9),
         encoder_steps: int = 1000,
         optimizer: dict | None = None,
         schedule: dict | None = None,
@@ -181,16 +213,26 @@ class LitColocaliser(ZooModule):
     ):
         super().__init__(Colocaliser(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.margin, self.randoms, self.encoder_steps = margin, randoms, encoder_steps
+        begin, end = narrowing
+        if not 0 <= begin < end <= 1:
+            raise ZooError(f"narrowing is {begin} to {end}; expected 0 <= the first < the second <= 1")
+        self.margin, self.randoms, self.encoder_steps, self.narrowing = margin, randoms, encoder_steps, (begin, end)
         self.network.encoder.requires_grad_(False)
         names = ("error", *(f"error_{i}" for i in range(len(self.network.localisers))))
         self.errors = nn.ModuleDict({f"{stage}_{name}": ErrorRate() for stage in ("val", "test") for name in names})
+        self.losses = nn.ModuleDict({"val_": MeanMetric(), "test_": MeanMetric()})
 
     def on_fit_start(self) -> None:
         """Trains the encoder, unless a checkpoint brought it."""
         if not self.network.trained:
             train_encoder(self.network.encoder, *self.trainer.datamodule.digits(), self.encoder_steps)
             self.network.trained.fill_(True)
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        done = self.global_step / known(self.trainer.estimated_stepping_batches)
+        begin, end = self.narrowing
+        for localise in self.network.localisers:
+            localise.grid.narrow(min(1.0, max(0.0, (done - begin) / (end - begin))))
 
     def parameter_groups(self) -> list[dict]:
         return [{"params": list(self.network.localisers.parameters())}]
@@ -201,8 +243,8 @@ class LitColocaliser(ZooModule):
         scale = crops.theta[..., :1].detach()
         e = self.network.encode(crops.output.flatten(0, 1)).view(*shape, -1)
         negatives = []
-        for k in range(self.randoms):  # crops of the same size anywhere inside
-            place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - scale)
+        for k in range(self.randoms):  # crops of the same size, in the middle of which a digit could be
+            place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - (CROP - 1) / (image.shape[-1] - 1))
             negatives.append(self.network.encode(self.cut(image, torch.cat((scale, place), -1)).flatten(0, 1)))
         e_random = nearest(e, torch.stack(negatives, 1).view(*shape, self.randoms, -1))
         return {"loss": triplets(e, e_random, self.margin)}
@@ -216,7 +258,8 @@ class LitColocaliser(ZooModule):
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
         found = boxes_of(self.network(batch["image"]).theta, batch["image"].shape[-1])
         wrong = (overlap(found, batch["box"]) <= 0.5).long()  # (batch, sets)
-        metrics = {"error": self.errors[f"{stage}_error"]}
+        metrics = {"error": self.errors[f"{stage}_error"], "loss": self.losses[f"{stage}_"]}
+        metrics["loss"].update(self.loss(batch)["loss"], len(batch["image"]))
         metrics["error"].update(wrong.flatten(), torch.zeros_like(wrong.flatten()))
         if stage == "test":
             for i, column in enumerate(wrong.unbind(1)):
