@@ -25,7 +25,7 @@ QUICK = {  # see tests/small.py
 }
 OPTIONS = {  # see tests/test_options.py
     "explained": {"epsilon": {"adversarial": 1.0}, "attack": {"adversarial": 1.0}},
-    "explained_adversary": {"base": "read before the first step; see below"},
+    "explained_adversary": dict.fromkeys(("base", "warm"), "read before the first step; see below"),
 }
 TEXT = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 3, 0, 0], [5, 0, 0, 0, 0]])
 MASK = TEXT != 0
@@ -245,6 +245,7 @@ def test_what_cannot_be_meant_is_one_sentence(arguments, message):
         AttentionClassifier(10, 3, encoder="cnn", hidden=3)
 
 
+SGD = {"_target_": "torch.optim.SGD"}
 SIZES = {"vocabulary": 10, "num_classes": 3, "embedding": 6, "hidden": 4}
 BATCH = {"text": TEXT, "label": torch.tensor([0, 1, 2]), "sentences": torch.tensor(3.0)}
 
@@ -296,9 +297,10 @@ def test_the_base_is_read_before_the_first_batch_and_not_again(tmp_path):
     off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = partial(pl.Trainer, accelerator="cpu", max_steps=2, **off)
     for use in ("fit", "test"):  # the latter as of released weights, which hold the adversary alone
-        model = LitAdversary(**SIZES, base=str(path), dropout=0.5)
+        model = LitAdversary(**SIZES, base=str(path), dropout=0.5, warm=True, optimizer={**SGD, "lr": 0.0})
         getattr(trainer(), use)(model, DataLoader([BATCH], batch_size=None))
         torch.testing.assert_close(dict(model.base.state_dict()), dict(base.state_dict()))
+        assert torch.equal(model.network.theta.weight, base.theta.weight) == (use == "fit"), "a warm start is of a fit"
     stored = {"state_dict": model.state_dict(), "hyper_parameters": {}}
     path.unlink()
     again = LitAdversary(**SIZES, base=str(path))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from zoo.errors import check_least
+from zoo.errors import check_flag, check_least
 from zoo.looking.attention import Attention
 from zoo.looking.explain import jensen_shannon, total_variation
 from zoo.models.explained.module import look
@@ -28,6 +28,8 @@ class LitAdversary(LitTextClassifier):
         base: the classifier whose answers are kept: a released row, a folder, or a checkpoint of a run, of the same
             words (`data.tokenizer`=<its folder> gives them to other data); None: an untrained one.
         divergence: lambda.
+        warm: whether the adversary begins as the base. Wiegreffe and Pinter's begins anew; but where there are many
+            classes, total variation alone hardly teaches a network to classify.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.explained.AttentionClassifier`, of both.
     """
@@ -38,14 +40,16 @@ class LitAdversary(LitTextClassifier):
         self,
         base: str | None = None,
         divergence: float = 0.01,
+        warm: bool = False,
         optimizer: dict | None = None,
         schedule: dict | None = None,
         **network: Any,
     ):
         check_least(0, divergence=divergence)
+        check_flag(warm=warm)
         super().__init__(AttentionClassifier(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.start, self.divergence = base, divergence
+        self.start, self.divergence, self.warm = base, divergence, warm
         self.base = AttentionClassifier(**network | {"dropout": 0.0}).requires_grad_(False)
         self.known = base is None  # whether the base has its weights
         self.errors = error_rates()
@@ -62,7 +66,13 @@ class LitAdversary(LitTextClassifier):
             self.base.load_state_dict(weights_of(self.start, self.base))
             self.known = True
 
-    on_fit_start = on_validation_start = on_test_start = read_base
+    on_validation_start = on_test_start = read_base
+
+    def on_fit_start(self) -> None:
+        begins = not self.known
+        self.read_base()
+        if begins and self.warm:
+            self.network.load_state_dict(self.base.state_dict())
 
     def parameter_groups(self) -> list[dict]:
         return [{"params": list(self.network.parameters())}]
