@@ -8,10 +8,11 @@ import argparse
 import ast
 import re
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
+
+from zoo import registry
 
 ROOT = Path(__file__).parent.parent
 TABLE = re.compile(r"(<!-- results (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,14 +41,7 @@ OTHER = re.compile(r"(<!-- table (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
 
 def read(slug: str) -> dict[str, dict]:
     """The rows of a room in the order of its results.yaml."""
-    path = ROOT / "zoo/models" / slug / "results.yaml"
-    return _parse(path, path.stat().st_mtime_ns)
-
-
-@lru_cache
-def _parse(path: Path, changed: int) -> dict[str, dict]:
-    """A file, read once as long as it does not change: hundreds of experiments ask for a few."""
-    return yaml.safe_load(path.read_text())
+    return registry.rows(slug)
 
 
 def paper_says(row: dict, metric: str | None = None) -> str:
