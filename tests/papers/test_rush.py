@@ -25,6 +25,7 @@ from zoo.models.rush.module import LitABS
 from zoo.models.rush.network import ABS, ENCODERS
 from zoo.models.rush.pipeline import first_sentence
 from zoo.models.rush.plus import LitPlus
+from zoo.models.rush.recurrent import LitRecurrent
 from zoo.models.rush.rouge import cut, rouge
 from zoo.models.rush.tuning import Lists, chosen, search_line, tune
 from zoo.pipelines import InputError
@@ -34,6 +35,7 @@ TINY = {"dim": 4, "hidden": 8, "length": 3, "beam": 3}
 QUICK = {  # see tests/small.py
     "rush": {"dim": 4, "hidden": 8, "length": 3},
     "rush_plus": {"dim": 4, "hidden": 8, "length": 3, "listed": 4, "start": "null", "starts": 1},
+    "rush_recurrent": {"embedding": 4, "hidden": 8, "length": 3, "beam": 3},
     "rush_baseline": {"length": 3},
 }
 
@@ -84,6 +86,7 @@ OPTIONS = {  # see tests/test_options.py
         "copy_unknown": {"length": 6, "extractive": True},
         "beam": {"beam": 1, "length": 8, "extractive": True},
     },
+    "rush_recurrent": {**TOLD, "beam": {"beam": 1, "length": 8}, "bytes": {"bytes": 4}},
     "rush_baseline": {**TOLD, **NOTHING, "bytes": {"bytes": 4}, "length": {"method": "prefix"}},
     "rush_kn": {**TOLD, **NOTHING},
 }
@@ -467,6 +470,27 @@ def test_perplexity_without_the_unknown_word_is_that_of_the_others(data):
     for name, counted in (("perplexity", labels != PAD), ("known", (labels != PAD) & (labels != UNK))):
         assert float(found[name].compute()) == pytest.approx(nats[counted].mean().exp().item(), rel=1e-4)
     assert {"rouge1", "rouge2", "rougeL"} <= found.keys()
+
+
+def test_the_recurrent_network_writes_the_likeliest_title_of_n_known_words(data):
+    torch.manual_seed(0)
+    words = data.spec["target_vocabulary"]
+    model = LitRecurrent(
+        **data.spec, embedding=4, hidden=6, layers=1, init=2.0, attention={"score": "general"}, length=2, beam=words
+    )
+    model.eval().trainer = SimpleNamespace(datamodule=data)
+    batch = next(iter(data.test_dataloader()))
+    source, free = batch["source"], range(UNK + 1, words)
+    titles = torch.tensor(list(itertools.product(free, free)))
+    name = data.tokenizers["target"].id_to_token
+    found = model.lines(batch, "test")
+    for i, line in enumerate(found):
+        target = torch.cat([torch.full((len(titles), 1), BOS), titles[:, :1]], 1)
+        logits, _ = model.network(source[i : i + 1].expand(len(titles), -1), source[i : i + 1] != PAD, target)
+        best = logits.log_softmax(-1).gather(-1, titles[:, :, None]).sum((1, 2)).argmax()
+        assert line == " ".join(map(name, titles[best].tolist()))
+    assert len(set(found)) > 1
+    assert model.record(batch).outputs[0][-1] == "</s>"
 
 
 def test_the_reordering_task_is_two_clauses_the_other_way_round():

@@ -7,8 +7,24 @@ from zoo.models.rush.pipeline import Summarise
 
 NETWORK, PIPELINE = ABS, Summarise
 
-__all__ = ["ABS", "NETWORK", "PIPELINE", "LitABS", "LitBaseline", "LitKneserNey", "LitPlus", "Summarise"]
-LAZY = {"LitABS": "module", "LitPlus": "plus", "LitBaseline": "baselines", "LitKneserNey": "kneser_ney"}
+__all__ = [
+    "ABS",
+    "NETWORK",
+    "PIPELINE",
+    "LitABS",
+    "LitBaseline",
+    "LitKneserNey",
+    "LitPlus",
+    "LitRecurrent",
+    "Summarise",
+]
+LAZY = {
+    "LitABS": "module",
+    "LitPlus": "plus",
+    "LitRecurrent": "recurrent",
+    "LitBaseline": "baselines",
+    "LitKneserNey": "kneser_ney",
+}
 
 
 def __getattr__(name: str):

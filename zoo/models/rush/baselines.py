@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from zoo.errors import OFTEN, check_choice, check_whole
 from zoo.models.rush.kneser_ney import Counts
-from zoo.models.rush.module import Batch, LitTitles
+from zoo.models.rush.titles import Batch, LitTitles
 
 METHODS = ("prefix", "prefix75", "retrieval", "titles", "keywords")
 KEYWORDS, CHARACTERS = 2, 75
@@ -58,7 +58,7 @@ class LitBaseline(LitTitles):
             training pair whose sentence matches best by BM25 (IR of the paper); "titles", the title that matches the
             sentence best; "keywords", two words of the sentence that are rare in training, then its first words.
         length: words of a title; of prefix and keywords alone.
-        bytes: see :meth:`zoo.models.rush.module.LitTitles.score_by`.
+        bytes: see :meth:`zoo.models.rush.titles.LitTitles.score_by`.
         source_vocabulary, target_vocabulary: not used.
     """
 

@@ -1,75 +1,20 @@
-"""Training ABS by the likelihood of every title word (section 3.3), and tuning ABS+ by ROUGE (section 5)."""
+"""Training ABS by the likelihood of every title word (section 3.3)."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torchmetrics import Metric
+from torch import Tensor
 
-from zoo.errors import check_flag, check_number, check_whole
+from zoo.errors import check_flag, check_number
 from zoo.looking.attention import Attention
 from zoo.models.rush.decoding import Search, write
 from zoo.models.rush.network import ABS
-from zoo.models.rush.rouge import KINDS, MeanScore, cut, rouge
-from zoo.nn.kernels import cross_entropy
-from zoo.text.search import PAD, UNK
-from zoo.training.metrics import Perplexity
-from zoo.training.module import ZooModule
-
-STAGES = ("val", "test")
-Batch = dict[str, Tensor]
+from zoo.models.rush.titles import Batch, LitLikelihood
+from zoo.text.search import UNK
 
 
-class LitTitles(ZooModule):
-    """What writes titles and is scored by ROUGE; a subclass calls :meth:`score_by` when it is made."""
-
-    def score_by(self, bytes: int | None) -> None:
-        """Makes the metrics.
-
-        Args:
-            bytes: how many of a title are scored, by recall, as DUC does; None: all, by F1.
-        """
-        if bytes is not None:
-            check_whole(1, bytes=bytes)
-        self.bytes = bytes
-        self.rouge = nn.ModuleDict({f"{stage}_{kind}": MeanScore() for stage in STAGES for kind in KINDS})
-        self.written: list[dict[str, Any]] = []
-
-    def score(self, titles: list[str], batch: Batch, stage: str) -> dict[str, Metric]:
-        """Updates ROUGE with the titles of a batch, lines of words."""
-        references = self.trainer.datamodule.titles(stage, batch["index"].tolist())
-        measure = "fmeasure" if self.bytes is None else "recall"
-        scored = [title if self.bytes is None else cut(title, self.bytes) for title in titles]
-        found = [rouge(title, many, measure) for title, many in zip(scored, references, strict=True)]
-        metrics = {kind: self.rouge[f"{stage}_{kind}"] for kind in KINDS}
-        for metric, values in zip(metrics.values(), torch.tensor(found).T, strict=True):
-            metric.update(values.to(self.device))
-        if stage == "test":
-            rows = zip(batch["index"].tolist(), titles, references, strict=True)
-            self.written += [{"index": i, "title": title, "references": list(many)} for i, title, many in rows]
-        return metrics
-
-    def on_test_epoch_start(self) -> None:
-        self.written = []
-
-    def on_test_epoch_end(self) -> None:
-        """Leaves titles.jsonl in the run's folder, of each process its own."""
-        if not self.written:
-            return
-        rank, folder = self.trainer.global_rank, Path(self.trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = sorted(self.written, key=lambda row: row["index"])
-        name = "titles.jsonl" if self.trainer.world_size == 1 else f"titles.{rank}.jsonl"
-        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-class LitABS(LitTitles):
+class LitABS(LitLikelihood):
     """Trains :class:`zoo.models.rush.network.ABS`; perplexity in validation, and ROUGE of beam search in the test.
-
-    Perplexity is over title words and the end symbol; `known` is that of the words that are not unknown.
 
     Args:
         halve: whether the learning rate is halved after each epoch whose perplexity in validation is not the lowest yet
@@ -77,12 +22,10 @@ class LitABS(LitTitles):
         longest: L2 norm to which the rows of all tables are shortened after each epoch (section 7.3); None: never.
         length: N, words of every title that is written; None: none is written.
         beam, extractive, copy_unknown: see :class:`zoo.models.rush.decoding.Search`.
-        bytes: see :meth:`LitTitles.score_by`.
+        bytes: see :meth:`zoo.models.rush.titles.LitTitles.score_by`.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of the network.
     """
-
-    monitor, mode = "val/perplexity", "min"
 
     def __init__(
         self,
@@ -103,19 +46,9 @@ class LitABS(LitTitles):
         search = Search(length or 1, beam, extractive, copy_unknown)
         super().__init__(ABS(**network), optimizer, schedule)
         self.save_hyperparameters()
-        self.score_by(bytes)
+        self.measure(bytes, writes=length is not None)
         self.halve, self.longest, self.search = halve, longest, search if length is not None else None
         self.lowest = math.inf  # perplexity in validation so far
-        names = ("perplexity", "known")
-        self.perplexity = nn.ModuleDict({f"{stage}_{name}": Perplexity() for stage in STAGES for name in names})
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        logits, _ = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])
-        total = cross_entropy(logits.flatten(0, 1), batch["target"][:, 1:].flatten(), PAD)
-        return {"loss": total / self.weight(batch)}
-
-    def weight(self, batch: Batch) -> Tensor:
-        return batch["tokens"]
 
     def on_fit_start(self) -> None:
         if self.longest is not None and not self.trainer.global_step:
@@ -140,21 +73,6 @@ class LitABS(LitTitles):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.lowest = checkpoint.get("lowest", math.inf)
 
-    def likelihood(self, batch: Batch, stage: str) -> dict[str, Metric]:
-        """Updates both perplexities."""
-        logits, _ = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])
-        labels = batch["target"][:, 1:]
-        metrics = {name: self.perplexity[f"{stage}_{name}"] for name in ("perplexity", "known")}
-        metrics["perplexity"].update(logits, labels, PAD)
-        metrics["known"].update(logits, labels.masked_fill(labels == UNK, PAD), PAD)
-        return metrics
-
-    def evaluate(self, batch: Batch, stage: str) -> dict[str, Metric]:
-        metrics = self.likelihood(batch, stage)
-        if self.search is None or stage == "val":
-            return metrics
-        return metrics | self.score(self.lines(batch, stage), batch, stage)
-
     def lines(self, batch: Batch, stage: str) -> list[str]:
         """The best title of each input, a line of words."""
         best = write(self.network, batch["source"], batch["copy"], self.search).words[:, 0]
@@ -171,13 +89,7 @@ class LitABS(LitTitles):
         ]
 
     def record(self, batch: Batch) -> Attention:
-        """Over the input, at each word of the title and its end; of the attention alone."""
-        weights = self.network(batch["source"], batch["source"] != PAD, batch["target"][:, :-1])[1]
-        if weights is None:
+        """Of the attention alone; see :meth:`zoo.models.rush.titles.LitLikelihood.record`."""
+        if self.network.encoder != "attention":
             raise NotImplementedError(f"the encoder {self.network.encoder} looks at no word more than at another")
-        data = self.trainer.datamodule
-        return Attention(
-            weights=weights[:, None],
-            inputs=data.pieces(batch["source"], "source"),
-            outputs=data.pieces(batch["target"][:, 1:], "target"),
-        )
+        return super().record(batch)

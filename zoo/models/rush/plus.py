@@ -10,8 +10,9 @@ from torchmetrics import Metric
 
 from zoo.errors import ZooError, check_whole
 from zoo.models.rush.decoding import Search, write
-from zoo.models.rush.module import Batch, LitABS
+from zoo.models.rush.module import LitABS
 from zoo.models.rush.rouge import cut, rouge
+from zoo.models.rush.titles import Batch
 from zoo.models.rush.tuning import Lists, tune
 from zoo.text.trained import weights_of
 
