@@ -308,6 +308,26 @@ class TestReleaseCheckpoint:
         card = (folder / "README.md").read_text()
         assert "pipeline_tag: image-classification" in card and "Recurrent Models of Visual Attention." in card
 
+    def test_its_validations_ship_beside_it(self, ckpt, tmp_path):
+        run = ckpt[0].parents[1]
+        assert not (release_checkpoint(ckpt[0], "ram.mnist28_3", folder=tmp_path / "w") / "curve.csv").exists()
+        rows = [
+            "epoch,step,train/loss,val/error,val/loss",
+            "0,9,2.5,,",
+            "0,9,,50.0,1.5",
+            "1,19,1.5,,",
+            "1,19,,40.0,1.0",
+            "2,20,,,",
+        ]
+        (run / "metrics.csv").write_text("\n".join(rows) + "\n")
+        folder = release_checkpoint(ckpt[0], "ram.mnist28_3", folder=tmp_path / "w")
+        told = "epoch,step,val/error,val/loss\n0,9,50.0,1.5\n1,19,40.0,1.0\n"
+        assert (folder / "curve.csv").read_text() == told and "  curve.csv\n" in (folder / "SHA256SUMS").read_text()
+        for nothing in ("", "epoch,step,train/loss\n0,9,2.5\n"):
+            (run / "metrics.csv").write_text(nothing)
+            folder = release_checkpoint(ckpt[0], "ram.mnist28_3", folder=tmp_path / "w")
+            assert not (folder / "curve.csv").exists()
+
     def test_it_goes_to_the_room(self, ckpt, tmp_path, monkeypatch):
         monkeypatch.setattr("zoo.registry.weights_folder", lambda slug, row: tmp_path / slug / row)
         assert release_checkpoint(ckpt[0], "ram.mnist28_3") == tmp_path / "ram" / "mnist28_3"

@@ -1,5 +1,6 @@
 """Released weights reproduce the number that results.yaml prints for them."""
 
+import csv
 import json
 
 import pytest
@@ -72,3 +73,16 @@ def test_folders_of_weights_are_small():
         for folder in (ROOT / "zoo/models").glob("*/weights/*/")
     }
     assert max(sizes.values()) <= LIMIT and sum(sizes.values()) <= LIMIT_ALL
+
+
+def test_curves_are_validations_in_their_order():
+    curves = list((ROOT / "zoo/models").glob("*/weights/*/curve.csv"))
+    assert curves
+    for path in curves:
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        steps = [int(row.pop("step")) for row in rows]
+        assert steps == sorted(set(steps)) and steps, path
+        for row in rows:
+            assert int(row.pop("epoch")) >= 0 and all(name.startswith("val/") for name in row), path
+            assert any(float(value) >= 0 for value in row.values() if value), path

@@ -86,7 +86,13 @@ OPTIONS = {  # see tests/test_options.py
         "copy_unknown": {"length": 6, "extractive": True},
         "beam": {"beam": 1, "length": 8, "extractive": True},
     },
-    "rush_recurrent": {**TOLD, "beam": {"beam": 1, "length": 8}, "bytes": {"bytes": 4}},
+    "rush_recurrent": {
+        **TOLD,
+        "beam": {"beam": 1, "length": 8},
+        "bytes": {"bytes": 4},
+        "reverse": {"attention": {"score": "general", "scope": "local_p", "window": 1}},
+        "hard": {"input_feeding": False},
+    },
     "rush_baseline": {**TOLD, **NOTHING, "bytes": {"bytes": 4}, "length": {"method": "prefix"}},
     "rush_kn": {**TOLD, **NOTHING},
 }

@@ -1,8 +1,10 @@
 """From the checkpoint of a run to the released weights of a row."""
 
+import csv
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -10,6 +12,8 @@ import yaml
 from zoo import registry
 from zoo.release import LIMIT, TOKENIZER, WeightsError, construct, parameters, save
 from zoo.training.reading import CheckpointError, read_checkpoint
+
+METRICS, CURVE = "metrics.csv", "curve.csv"  # what logger=csv leaves in a run; what of it ships
 
 
 def release_checkpoint(
@@ -25,7 +29,7 @@ def release_checkpoint(
 
     The constructor arguments are those of the checkpoint's hyperparameters that the network names, and the pipeline's
     options those that it names; what it must know of the data comes from the config that the run left beside the
-    checkpoint.
+    checkpoint. Where the run was logged with logger=csv, its validation by epoch ships too, as curve.csv.
 
     Args:
         ckpt: of a run folder.
@@ -60,18 +64,20 @@ def release_checkpoint(
     preprocess = _preprocess(path, pipeline) if preprocess is None else preprocess
     fields = {"languages": _languages(preprocess), "paper": _paper(slug)} | fields
     options = {key: hyperparameters[key] for key in parameters(pipeline.answer) or () if key in hyperparameters}
-    written = save(
-        model,
-        folder or registry.weights_folder(slug, row),
-        name=name,
-        config=config,
-        preprocess=preprocess,
-        options=options,
-        title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
-        task=pipeline.task,
-        files=sorted((path.resolve().parents[1] / TOKENIZER).glob("*")),
-        **fields,
-    )
+    run = path.resolve().parents[1]
+    with TemporaryDirectory() as made:
+        written = save(
+            model,
+            folder or registry.weights_folder(slug, row),
+            name=name,
+            config=config,
+            preprocess=preprocess,
+            options=options,
+            title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
+            task=pipeline.task,
+            files=[*sorted((run / TOKENIZER).glob("*")), *write_curve(run, Path(made))],
+            **fields,
+        )
     size = sum(file.stat().st_size for file in written.iterdir())
     if folder is None and size > LIMIT:
         shutil.rmtree(written)
@@ -79,6 +85,23 @@ def release_checkpoint(
             f"{written}: {size / 2**20:.1f} MiB, expected at most {LIMIT / 2**20:.0f}; try dtype bfloat16"
         )
     return written
+
+
+def write_curve(run: Path, folder: Path) -> list[Path]:
+    """Writes the validations of a run into `folder`, a line each: the file; none where logger=csv left nothing."""
+    if not (run / METRICS).exists():
+        return []
+    with (run / METRICS).open() as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name.startswith("val/")] if rows else []
+    validations = [row for row in rows if any(row[name] for name in names)]
+    if not validations:
+        return []
+    with (folder / CURVE).open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", "step", *names], extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(validations)
+    return [folder / CURVE]
 
 
 def _languages(preprocess: dict[str, Any]) -> list[str]:
