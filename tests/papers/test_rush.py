@@ -1,5 +1,6 @@
 """ABS and ABS+ against loops over the paper's equations, exhaustive search, a grid, a hand count, other libraries."""
 
+import inspect
 import itertools
 import math
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 import zoo
 from datamodules.headlines import Headlines, shortlist
@@ -17,6 +19,7 @@ from datamodules.summaries import text_steps
 from tests.datamodules.test_headlines import write_files
 from zoo import release
 from zoo.errors import ZooError
+from zoo.models.luong.network import StackedLSTM
 from zoo.models.rush.baselines import BM25, LitBaseline
 from zoo.models.rush.decoding import Search, best, write
 from zoo.models.rush.features import at_places, of_words
@@ -90,8 +93,8 @@ OPTIONS = {  # see tests/test_options.py
         **TOLD,
         "beam": {"beam": 1, "length": 8},
         "bytes": {"bytes": 4},
-        "reverse": {"attention": {"score": "general", "scope": "local_p", "window": 1}},
-        "hard": {"input_feeding": False},
+        "reverse": "the data never reverses",
+        "hard": "refused by the class, whose attention is soft",
     },
     "rush_baseline": {**TOLD, **NOTHING, "bytes": {"bytes": 4}, "length": {"method": "prefix"}},
     "rush_kn": {**TOLD, **NOTHING},
@@ -491,12 +494,26 @@ def test_the_recurrent_network_writes_the_likeliest_title_of_n_known_words(data)
     name = data.tokenizers["target"].id_to_token
     found = model.lines(batch, "test")
     for i, line in enumerate(found):
-        target = torch.cat([torch.full((len(titles), 1), BOS), titles[:, :1]], 1)
+        target = torch.cat([torch.full((len(titles), 1), BOS), titles], 1)
         logits, _ = model.network(source[i : i + 1].expand(len(titles), -1), source[i : i + 1] != PAD, target)
-        best = logits.log_softmax(-1).gather(-1, titles[:, :, None]).sum((1, 2)).argmax()
+        labels = torch.cat([titles, torch.full((len(titles), 1), EOS)], 1)  # as of ABS, the end counts
+        best = logits.log_softmax(-1).gather(-1, labels[:, :, None]).sum((1, 2)).argmax()
         assert line == " ".join(map(name, titles[best].tolist()))
     assert len(set(found)) > 1
     assert model.record(batch).outputs[0][-1] == "</s>"
+    model.network.attend = None
+    with pytest.raises(NotImplementedError, match="without attention"):
+        model.record(batch)
+
+
+def test_the_recurrent_network_of_debian_has_as_many_weights_as_abs(composed):
+    sizes = {"source_vocabulary": 8690, "target_vocabulary": 7638}  # of debian_headlines with 25,000 pairs
+    found = []
+    for row, network in (("debian_abs", ABS), ("debian_recurrent", StackedLSTM)):
+        model = OmegaConf.to_container(composed(f"experiment=rush/{row}").model, resolve=True)
+        known = {key: value for key, value in model.items() if key in inspect.signature(network).parameters}
+        found.append(sum(p.numel() for p in network(**sizes, **known).parameters()))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
 def test_the_reordering_task_is_two_clauses_the_other_way_round():

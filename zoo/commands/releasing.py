@@ -1,10 +1,10 @@
 """From the checkpoint of a run to the released weights of a row."""
 
 import csv
+import io
 import re
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -13,7 +13,7 @@ from zoo import registry
 from zoo.release import LIMIT, TOKENIZER, WeightsError, construct, parameters, save
 from zoo.training.reading import CheckpointError, read_checkpoint
 
-METRICS, CURVE = "metrics.csv", "curve.csv"  # what logger=csv leaves in a run; what of it ships
+METRICS = "metrics.csv"  # what logger=csv leaves in a run
 
 
 def release_checkpoint(
@@ -29,7 +29,7 @@ def release_checkpoint(
 
     The constructor arguments are those of the checkpoint's hyperparameters that the network names, and the pipeline's
     options those that it names; what it must know of the data comes from the config that the run left beside the
-    checkpoint. Where the run was logged with logger=csv, its validation by epoch ships too, as curve.csv.
+    checkpoint. Where the run was logged with logger=csv, its validations ship too, as curve.csv.
 
     Args:
         ckpt: of a run folder.
@@ -65,19 +65,19 @@ def release_checkpoint(
     fields = {"languages": _languages(preprocess), "paper": _paper(slug)} | fields
     options = {key: hyperparameters[key] for key in parameters(pipeline.answer) or () if key in hyperparameters}
     run = path.resolve().parents[1]
-    with TemporaryDirectory() as made:
-        written = save(
-            model,
-            folder or registry.weights_folder(slug, row),
-            name=name,
-            config=config,
-            preprocess=preprocess,
-            options=options,
-            title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
-            task=pipeline.task,
-            files=[*sorted((run / TOKENIZER).glob("*")), *write_curve(run, Path(made))],
-            **fields,
-        )
+    written = save(
+        model,
+        folder or registry.weights_folder(slug, row),
+        name=name,
+        config=config,
+        preprocess=preprocess,
+        options=options,
+        title=(room.__doc__ or name).strip().splitlines()[0].rstrip("."),
+        task=pipeline.task,
+        files=sorted((run / TOKENIZER).glob("*")),
+        curve=read_curve(run),
+        **fields,
+    )
     size = sum(file.stat().st_size for file in written.iterdir())
     if folder is None and size > LIMIT:
         shutil.rmtree(written)
@@ -87,21 +87,30 @@ def release_checkpoint(
     return written
 
 
-def write_curve(run: Path, folder: Path) -> list[Path]:
-    """Writes the validations of a run into `folder`, a line each: the file; none where logger=csv left nothing."""
-    if not (run / METRICS).exists():
-        return []
-    with (run / METRICS).open() as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name.startswith("val/")] if rows else []
+def read_curve(run: Path) -> str | None:
+    """The validations of a run as lines of CSV, one each; None where logger=csv left none.
+
+    Raises:
+        WeightsError: a file that logger=csv did not write; one sentence.
+    """
+    path = run / METRICS
+    if not path.exists():
+        return None
+    try:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WeightsError(f"{path}: not what logger=csv writes ({error})") from None
+    names = [name for name in rows[0] if name and name.startswith("val/")] if rows else []
     validations = [row for row in rows if any(row[name] for name in names)]
     if not validations:
-        return []
-    with (folder / CURVE).open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", "step", *names], extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(validations)
-    return [folder / CURVE]
+        return None
+    if not {"epoch", "step"} <= rows[0].keys():
+        raise WeightsError(f"{path}: not what logger=csv writes (expected the columns epoch and step)")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", "step", *names], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(validations)
+    return text.getvalue()
 
 
 def _languages(preprocess: dict[str, Any]) -> list[str]:

@@ -3,9 +3,10 @@
 config.json         {"format": 1, "slug", "row", "network": {constructor arguments}, "preprocess": {...},
                     "options": {of the pipeline, as the row was measured}}
 model.safetensors   the weights, in float32, bfloat16 or float16
-README.md           the card, with the metrics in its front matter
-SHA256SUMS          of all that is read for an answer, so not of the card; checked on load where it is there
 ...                 what else the pipeline reads, such as a tokenizer
+SHA256SUMS          of all that stands above, which is read for an answer; checked on load where it is there
+README.md           the card, with the metrics in its front matter
+curve.csv           the validations of the training, where they were logged
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from zoo.release.cards import write_card
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
+CURVE = "curve.csv"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TOKENIZER = "tokenizer"  # the folder of a run with the files of its vocabulary
 HUB = "hf-hub:"
@@ -48,6 +50,7 @@ def save(
     options: dict[str, Any] | None = None,
     dtype: str = "float32",
     files: Iterable[str | Path] = (),
+    curve: str | None = None,
     title: str | None = None,
     task: str = "other",
     metrics: Mapping[str, float] | None = None,
@@ -70,6 +73,7 @@ def save(
         options: of the pipeline's answer, with which the row was measured; they are its defaults then.
         dtype: float32, bfloat16 or float16; whole numbers stay as they are.
         files: further files to copy.
+        curve: the validations of the training, as lines of CSV.
         title: of the card.
         task: one of the Hub's pipeline tags.
         metrics: name to value, as measured with these weights.
@@ -120,6 +124,8 @@ def save(
     sums = [f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(partial.iterdir())]
     (partial / SUMS).write_text("".join(sums))
     (partial / CARD).write_text(card)
+    if curve is not None:
+        (partial / CURVE).write_text(curve)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from zoo.errors import OFTEN, check_whole
-from zoo.models.luong.network import StackedLSTM
+from zoo.looking.attention import Attention
+from zoo.models.luong.network import Memory, StackedLSTM, State
 from zoo.models.rush.titles import Batch, LitLikelihood
 from zoo.text.decoding import beam_search
 from zoo.text.search import BOS, EOS, PAD, UNK
@@ -12,8 +16,11 @@ from zoo.text.search import BOS, EOS, PAD, UNK
 class LitRecurrent(LitLikelihood):
     """Trains :class:`zoo.models.luong.StackedLSTM` on titles, and scores it as ABS is scored.
 
+    Sources are not reversed, and attention is soft.
+
     Args:
-        length: N, words of every title that is written; as in ABS no unknown word is among them.
+        length: N, words of every title that is written; as in ABS no unknown word is among them, and the end symbol's
+            log-probability counts after them.
         beam: K.
         bytes: see :meth:`zoo.models.rush.titles.LitTitles.score_by`.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
@@ -30,15 +37,28 @@ class LitRecurrent(LitLikelihood):
         **network: Any,
     ):
         check_whole(1, OFTEN, length=length, beam=beam)
-        super().__init__(StackedLSTM(**network), optimizer, schedule)
+        super().__init__(StackedLSTM(**network, reverse=False, hard=False), optimizer, schedule)
         self.save_hyperparameters()
         self.measure(bytes)
         self.length, self.beam = length, beam
 
     def lines(self, batch: Batch, stage: str) -> list[str]:
-        source, network = batch["source"], self.network
-        memory = network.encode(source, source != PAD)
-        start = network.start(memory, self.beam)
-        found = beam_search(network.step, start, memory, self.length, banned=(PAD, BOS, EOS, UNK))
+        source, steps = batch["source"], self.length + 1
+        memory = self.network.encode(source, source != PAD)
+        start = self.network.start(memory, self.beam)
+        found = beam_search(self.step, start, memory, steps, steps, banned=(PAD, BOS, UNK))
         name = self.trainer.datamodule.tokenizers["target"].id_to_token
         return [" ".join(map(name, titles[0].tokens)) for titles in found]
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """The network's; after N words there is nothing but the end."""
+        log_p, following, weights = self.network.step(token, state, memory)
+        others = torch.arange(log_p.shape[-1], device=log_p.device) != EOS
+        over = (state.step == self.length)[:, :, None]
+        return log_p.masked_fill(over & others, -torch.inf), following, weights
+
+    def record(self, batch: Batch) -> Attention:
+        """See :meth:`zoo.models.rush.titles.LitLikelihood.record`."""
+        if self.network.attend is None:
+            raise NotImplementedError("without attention no word is looked at more than another")
+        return super().record(batch)
