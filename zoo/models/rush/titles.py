@@ -64,7 +64,7 @@ class LitTitles(ZooModule):
 
 
 class LitLikelihood(LitTitles):
-    """What learns the likelihood of title words; perplexity in validation, and ROUGE of what it writes in the test.
+    """What learns the likelihood of title words; perplexity, and in the test ROUGE of what it writes.
 
     Perplexity is over title words and the end symbol; `known` is that of the words that are not unknown. A subclass
     calls :meth:`measure` when it is made, and has :meth:`lines`. Its network gives the logits and the weights of a
