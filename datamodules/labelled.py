@@ -1,5 +1,5 @@
-"""Texts with a label: Debian's packages and their sections, sentences of reviews, stories whose question a place
-answers, reviews from a folder, or a data set of the Hub."""
+"""Texts with a label: Debian's packages and their sections, sentences of reviews and of the sentiment treebank, stories
+whose question a place answers, reviews from a folder, or a data set of the Hub."""
 
 import hashlib
 from collections import Counter
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from datamodules import debian
 from datamodules.files import DataError, read_file
 from datamodules.reviews import read_reviews, shared_out
+from datamodules.sentiment import read_treebank
 from datamodules.stories import PLACES, stories
 
 LEAST = 100  # training packages of a section; the packages of smaller sections are left out of every split
@@ -148,7 +149,7 @@ def read_labelled(corpus: str, split: str, root: str | Path | None, subset: str 
     """A split of a corpus.
 
     Args:
-        corpus: "debian", "reviews", "stories", "files", or the name of a Hugging Face data set.
+        corpus: "debian", "reviews", "stories", "treebank", "files", or the name of a Hugging Face data set.
         split: train, val or test.
         subset: of a Hugging Face data set; of stories the task, "1" if it is not said.
     """
@@ -160,4 +161,6 @@ def read_labelled(corpus: str, split: str, root: str | Path | None, subset: str 
         if subset not in (None, "1", "2", "3"):
             raise DataError(f"subset is {subset!r}; expected the task of the stories, '1', '2' or '3'")
         return answered_stories(int(subset or 1))[split]
+    if corpus == "treebank":
+        return Labelled(*read_treebank(root, split), ["negative", "positive"])
     return read_folder(root, split) if corpus == "files" else read_hub(corpus, subset, split)

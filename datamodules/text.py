@@ -48,8 +48,8 @@ class TextClasses(Sentences):
 
     Args:
         corpus: "debian", sections of packages, which ships with the zoo; "stories", whose question is answered by a
-            place; "reviews", sentences of the sdist `root` of vaderSentiment; "files", folders as IMDb's in `root`; or
-            the name of a Hugging Face data set.
+            place; "reviews", sentences of the sdist `root` of vaderSentiment; "treebank", those of the sentiment
+            treebank in `root`; "files", folders as IMDb's in `root`; or the name of a Hugging Face data set.
         subset: of a Hugging Face data set; of stories the task, "1", "2" or "3".
         tokens: "bpe" or "words".
         vocabulary: entries.

@@ -56,6 +56,16 @@ def sentences_of_reviews(folder: Path) -> tuple[str, ...]:
     return (f"data.root={folder}/reviews.txt", "data.vocabulary=60", "data.limit=40")
 
 
+def treebank(folder: Path) -> tuple[str, ...]:
+    for name in ("train", "dev", "test"):
+        trees = [
+            f"({i % 2 * 4} (2 Film) (2 {i}) ({i % 2 * 4} {('bad', 'good')[i % 2]}){' (2 they) (2 say)' * (i % 12)})"
+            for i in range(80)
+        ]
+        (folder / f"{name}.txt").write_text("\n".join(trees))
+    return (f"data.root={folder}", "data.vocabulary=60", "data.limit=40")
+
+
 def book(folder: Path) -> tuple[str, ...]:
     (folder / "enwik8").write_bytes(b"a text of some bytes, " * 100)
     return (f"data.root={folder}/enwik8", "data.size=null", "data.context=16", "data.limit=40")
@@ -97,6 +107,7 @@ DATA: dict[str, Files] = {
     "enwik8": book,
     "imdb": reviews,
     "reviews": sentences_of_reviews,
+    "sst": treebank,
     "multi30k": sentences,
     "multi30k_raw": sentences,
     "translation": sentences,

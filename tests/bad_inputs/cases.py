@@ -164,6 +164,8 @@ def data(tmp: Path) -> Iterator[Case]:
         {"corpus": "reviews"},
         {"corpus": "stories", "subset": "4"},
         {"corpus": "reviews", "root": "/no/such"},
+        {"corpus": "treebank"},
+        {"corpus": "treebank", "root": "/no/such"},
     ):
         yield f"TextClasses({given}).spec", lambda g=given: TextClasses(**g).spec
     yield "LitExplained(attack='vat')", lambda: LitExplained(attack="vat", vocabulary=9, num_classes=2)

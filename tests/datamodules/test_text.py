@@ -99,6 +99,29 @@ def test_an_interrupted_epoch_of_texts_goes_on(reviews):
     assert [batch["index"].tolist() for batch in module.train_dataloader()] == whole[3:]
 
 
+def test_the_sentiment_treebank_is_read_as_published(tmp_path):
+    trees = [
+        "(3 (2 It) (4 (4 (2 's) (4 (3 (2 a) (4 (3 lovely) (2 film))) (3 (2 -LRB-) (2 1\\/2)))) (2 .)))",
+        "(2 (2 It) (2 (2 ends) (2 .)))",
+        "",
+        "(0 (0 (1 Dull)) (2 .))",
+    ]
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(trees) + "\n")
+    for split in ("train", "val", "test"):
+        found = read_labelled("treebank", split, tmp_path, None)
+        assert found == (["It 's a lovely film ( 1/2 .", "Dull ."], [1, 0], ["negative", "positive"])
+    for bad in ("3 good", "(3 (2 good)", "(5 (2 good))", "(3 )"):
+        (tmp_path / "dev.txt").write_text(f"{trees[0]}\n{bad}\n")
+        with pytest.raises(DataError, match=r"dev\.txt, line 2: no tree of the treebank"):
+            read_labelled("treebank", "val", tmp_path, None)
+    (tmp_path / "dev.txt").write_text(trees[1])
+    with pytest.raises(DataError, match=r"dev\.txt: there is no positive or negative sentence"):
+        read_labelled("treebank", "val", tmp_path, None)
+    with pytest.raises(DataError, match="say where the treebank is"):
+        read_labelled("treebank", "val", None, None)
+
+
 def test_vocabulary_and_classes_travel(reviews, tmp_path):
     module = data(reviews)
     module.save(tmp_path / "tokenizer")
