@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo import registry
 from zoo.errors import OFTEN, check_whole
 from zoo.looking.attention import Attention
-from zoo.models.luong.network import Memory, StackedLSTM, State
 from zoo.models.rush.titles import Batch, LitLikelihood
 from zoo.text.decoding import beam_search
 from zoo.text.search import BOS, EOS, PAD, UNK
 
 
 class LitRecurrent(LitLikelihood):
-    """Trains :class:`zoo.models.luong.StackedLSTM` on titles, and scores it as ABS is scored.
+    """Trains the network of the room luong, StackedLSTM, on titles, and scores it as ABS is scored.
 
     Sources are not reversed, and attention is soft.
 
@@ -37,7 +37,8 @@ class LitRecurrent(LitLikelihood):
         **network: Any,
     ):
         check_whole(1, OFTEN, length=length, beam=beam)
-        super().__init__(StackedLSTM(**network, reverse=False, hard=False), optimizer, schedule)
+        writer = registry.room("luong").NETWORK(**network, reverse=False, hard=False)
+        super().__init__(writer, optimizer, schedule)
         self.save_hyperparameters()
         self.measure(bytes)
         self.length, self.beam = length, beam
@@ -50,7 +51,7 @@ class LitRecurrent(LitLikelihood):
         name = self.trainer.datamodule.tokenizers["target"].id_to_token
         return [" ".join(map(name, titles[0].tokens)) for titles in found]
 
-    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def step(self, token: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]:
         """The network's; after N words there is nothing but the end."""
         log_p, following, weights = self.network.step(token, state, memory)
         others = torch.arange(log_p.shape[-1], device=log_p.device) != EOS
