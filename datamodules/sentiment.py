@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
-from datamodules.files import DataError, read_file
+from datamodules.files import DataError
+from datamodules.parallel import read_lines
 
 FILES = {"train": "train.txt", "val": "dev.txt", "test": "test.txt"}
 TREE = re.compile(r"\s*\(([0-4]) ")
-LEAF = re.compile(r"\(([0-4]) ([^()\s]+)\)")
+LEAF = re.compile(r"\([0-4] ([^()\s]+)\)")
 ESCAPED = (("-LRB-", "("), ("-RRB-", ")"), ("\\/", "/"), ("\\*", "*"))
 
 
@@ -21,15 +22,15 @@ def read_treebank(root: str | Path | None, split: str) -> tuple[list[str], list[
         split: train, val or test.
 
     Raises:
-        DataError: a file that is missing, or a line that is no tree; names it.
+        DataError: a file that is missing, or a line that is no tree or not UTF-8; names it.
     """
     if root is None:
         raise DataError("say where the treebank is: data.root=<folder with train.txt, dev.txt and test.txt>")
     path, texts, labels = Path(root) / FILES[split], [], []
-    for number, line in enumerate(read_file(path).decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
-        label, words = TREE.match(line), [word for _, word in LEAF.findall(line)]
+        label, words = TREE.match(line), LEAF.findall(line)
         if not label or not words or line.count("(") != line.count(")"):
             raise DataError(f"{path}, line {number}: no tree of the treebank, expected as (3 (2 A) (3 film))")
         if label[1] != "2":

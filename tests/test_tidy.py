@@ -104,3 +104,10 @@ def test_what_is_told_reaches_the_result(pipe, digits):
     with pytest.warns(UserWarning, match="its bright ground inverted"):
         answer = pipe(np.asarray(grounds.paint(digits[0][0], 225, 30)))
     assert answer.told[0] == "its bright ground inverted" and answer.plain()["told"] == answer.told
+
+
+def test_ink_that_vanishes_when_it_is_looked_at_alone_is_kept():
+    picture = torch.tensor([[1, 0, 0, 6, 6, 0, 0, 0, 0]]) / 255
+    for grey in (picture, picture / picture.max()):
+        found = tidy(Picture(grey, []), 28, whole=True).grey
+        assert found.isfinite().all()

@@ -115,6 +115,9 @@ def test_the_sentiment_treebank_is_read_as_published(tmp_path):
         (tmp_path / "dev.txt").write_text(f"{trees[0]}\n{bad}\n")
         with pytest.raises(DataError, match=r"dev\.txt, line 2: no tree of the treebank"):
             read_labelled("treebank", "val", tmp_path, None)
+    (tmp_path / "dev.txt").write_bytes(b"(3 (2 caf\xe9))\n")
+    with pytest.raises(DataError, match=r"dev\.txt, line 1: not UTF-8"):
+        read_labelled("treebank", "val", tmp_path, None)
     (tmp_path / "dev.txt").write_text(trees[1])
     with pytest.raises(DataError, match=r"dev\.txt: there is no positive or negative sentence"):
         read_labelled("treebank", "val", tmp_path, None)

@@ -41,7 +41,8 @@ def tidy(picture: Picture, size: int, whole: bool) -> Picture:
     top, bottom, left, right = extent(ink)
     longer = max(bottom - top, right - left)
     if longer * 4 < max(ink.shape):  # far away: look at that part alone
-        ink, _ = find_ink(picture.grey[max(0, top - longer) : bottom + longer, max(0, left - longer) : right + longer])
+        near, _ = find_ink(picture.grey[max(0, top - longer) : bottom + longer, max(0, left - longer) : right + longer])
+        ink = near if bool(near.any()) else ink  # of a few pixels nothing may stand out
     return Picture(*centred(ink, size, told))
 
 
