@@ -26,7 +26,7 @@ SEPARATOR = "|||"  # between question and document, where they are read as one
 FIRST = len(SPECIALS) + 2  # of the markers, which come after the placeholder and the separator
 STAGES = ("train", "val", "test")
 CORPORA = ("debian", "files", "stories")
-SIZES = {"test": 1000, "val": 1000, "train": 10_000}  # of the stories of a task
+HELD_OUT = {"test": 1000, "val": 1000}  # stories of a task
 
 
 def permutation(seed: int, stage: int, epoch: int, index: int, markers: int) -> np.ndarray:
@@ -36,8 +36,8 @@ def permutation(seed: int, stage: int, epoch: int, index: int, markers: int) -> 
 
 
 @cache
-def _stories(task: int) -> dict[str, list[Question]]:
-    return stories(task, SIZES)
+def _stories(task: int, train: int) -> dict[str, list[Question]]:
+    return stories(task, {**HELD_OUT, "train": train})
 
 
 class Split(Bucketed):
@@ -145,6 +145,7 @@ class Cloze(Sentences):
             them, `root`; "stories", drawn as the first three tasks of bAbI are.
         root: of "files"; of "debian" a folder that scripts/build_debian.py has written, or None.
         task: of "stories": 1, 2 or 3.
+        stories: of training, of the task; the thousand of validation and of test are the same for any number.
         max_tokens: documents with more are left out.
         markers: at least as many as any question has entities; of "debian", questions with more are left out.
         vocabulary: the most frequent words of the training questions, beside markers and special symbols.
@@ -163,6 +164,7 @@ class Cloze(Sentences):
         corpus: str = "debian",
         root: str | None = None,
         task: int = 1,
+        stories: int = 10_000,
         max_tokens: int = 2000,
         markers: int = 600,
         vocabulary: int = 50_000,
@@ -177,6 +179,7 @@ class Cloze(Sentences):
     ):
         super().__init__()
         check_counts(max_tokens=max_tokens, markers=markers, permutations=permutations, vocabulary=vocabulary)
+        check_counts(stories=stories)
         check_counts(batch_size=batch_size, eval_batch_size=eval_batch_size, limit=limit)
         check_counts(0, seed=seed)
         check_flags(permute=permute, drop=drop)
@@ -186,7 +189,7 @@ class Cloze(Sentences):
             raise DataError("corpus=files needs root, the folder that holds training, validation and test")
         if task not in (1, 2, 3):
             raise DataError(f"task is {task!r}; expected 1, 2 or 3")
-        self.corpus, self.root, self.task, self.folder = corpus, root, task, tokenizer
+        self.corpus, self.root, self.task, self.stories, self.folder = corpus, root, task, stories, tokenizer
         self.max_tokens, self.markers, self.vocabulary = max_tokens, markers, vocabulary
         self.permute, self.permutations, self.drop = permute, permutations, drop
         self.batch_size, self.eval_batch_size, self.seed, self.limit = batch_size, eval_batch_size, seed, limit
@@ -203,7 +206,7 @@ class Cloze(Sentences):
         if self.corpus == "debian":
             found: Iterable = debian_questions(self.root, self.max_tokens, self.markers).questions[split]
         elif self.corpus == "stories":
-            found = _stories(self.task)[split]
+            found = _stories(self.task, self.stories)[split]
         else:
             found = read_questions(self.root, split)
         faults, count = [], 0

@@ -249,6 +249,13 @@ def test_stories_are_true_and_their_support_is_enough(task):
             assert decisive == [[s for s in sentences if s[0] == asked.question[0]][-1]]
 
 
+def test_more_stories_of_training_change_no_other_split():
+    few, many = (Cloze("stories", markers=1, stories=stories) for stories in (30, 50))
+    assert [len(list(each.questions("train"))) for each in (few, many)] == [30, 50]
+    for split in ("val", "test"):
+        assert list(few.questions(split)) == list(many.questions(split))
+
+
 def test_support_stands_where_the_document_says_so():
     data = Cloze("stories", task=2, markers=1, limit=20, permutations=1)
     (batch,) = data.test_dataloader()
@@ -272,7 +279,9 @@ def test_a_vocabulary_travels(tmp_path):
         Cloze("stories", markers=9).load_state_dict(data.state_dict())
 
 
-@pytest.mark.parametrize("wrong", [{"corpus": "cnn"}, {"corpus": "files"}, {"task": 4}, {"markers": 0}, {"permute": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"corpus": "cnn"}, {"corpus": "files"}, {"task": 4}, {"stories": 0}, {"markers": 0}, {"permute": 1}]
+)
 def test_what_cannot_be_is_told(wrong):
     with pytest.raises(DataError, match=next(iter(wrong))):
         Cloze(**wrong)
