@@ -174,17 +174,16 @@ class StackedLSTM(nn.Module):
     def marginal(self, h: Tensor, step: int | Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """log sum_s a_ts p(y_t | s) (batch, Q, words), and a_t (batch, Q, S), of the top states h_t (batch, Q, d)."""
         weights = self.attend(h, memory.states, memory.keys, memory.mask, step)[1]
-        log_a, kept = self._log(weights), self.output_dropout.mask(h)
-        total = h.new_full((), -torch.inf, dtype=log_a.dtype)
-        for state, log_weight in zip(memory.states.unbind(1), log_a.unbind(-1), strict=True):
+        kept, total = self.output_dropout.mask(h), weights.new_zeros(())
+        for state, weight in zip(memory.states.unbind(1), weights.unbind(-1), strict=True):
             there = self.say(state[:, None].expand(-1, h.shape[1], -1), h, kept)
-            total = torch.logaddexp(total, log_weight[..., None] + there.to(log_a.dtype).log_softmax(-1))
-        return total, weights
+            total = torch.addcmul(total, there.softmax(-1, dtype=weights.dtype), weight[..., None])
+        return self._log(total), weights
 
     @staticmethod
-    def _log(weights: Tensor) -> Tensor:
-        """Of weights, which may be zero; finite."""
-        return weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
+    def _log(p: Tensor) -> Tensor:
+        """Of probabilities, which may be zero; finite."""
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def draw(self, source: Tensor, mask: Tensor, target: Tensor, noise: Tensor) -> Drawn:
         """Teacher forcing of hard attention with M places for each word, all in one batch.
