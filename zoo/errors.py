@@ -45,6 +45,13 @@ def check_least(least: float, **values: float) -> None:
             raise ZooError(f"{name} is {value!r}; expected a number, at least {least}")
 
 
+def check_between(least: float, most: float, **values: float) -> None:
+    """Raises ZooError for what is no number from `least` to `most`, by its name."""
+    for name, value in values.items():
+        if not (_is_a(Real, value) and least <= value <= most):
+            raise ZooError(f"{name} is {value!r}; expected a number from {least:g} to {most:g}")
+
+
 def check_whole(least: int, most: int = MOST, **values: int) -> None:
     """Raises ZooError for what is no whole number from `least` to `most`, by its name."""
     for name, value in values.items():
@@ -55,9 +62,7 @@ def check_whole(least: int, most: int = MOST, **values: int) -> None:
 
 def check_share(**values: float) -> None:
     """Raises ZooError for what is no number from 0 to 1, by its name."""
-    for name, value in values.items():
-        if not (_is_a(Real, value) and 0 <= value <= 1):
-            raise ZooError(f"{name} is {value!r}; expected a number from 0 to 1")
+    check_between(0, 1, **values)
 
 
 def check_flag(**values: bool) -> None:

@@ -14,6 +14,7 @@ from zoo.errors import ZooError
 from zoo.nn.estimators import (
     KINDS,
     Estimator,
+    coverage_loss,
     effective_sample_size,
     importance_weights,
     prior_weights,
@@ -214,7 +215,7 @@ def test_the_control_variate_of_wake_p_leaves_the_expectation_and_reduces_the_va
 
 @pytest.mark.parametrize("samples", [2, 4])
 def test_the_control_variate_of_wake_q_leaves_the_expectation_and_reduces_the_variance(toy, samples):
-    losses = [lambda y, p, r, control=control: wake_q_loss(y, p, r, control) for control in (False, True)]
+    losses = [lambda y, p, r, control=control: wake_q_loss(y, p, r, r, control) for control in (False, True)]
     (plain, before), (controlled, after) = (expected(toy, samples, "q", 0, loss, toy.eta()) for loss in losses)
     torch.testing.assert_close(plain, controlled)
     assert after < 0.7 * before
@@ -227,12 +228,33 @@ def test_wake_q_goes_towards_the_posterior_and_rests_there(toy):
     downhill = -flat_gradient(inclusive, toy.eta())
     apart = []
     for samples in (1, 3, 6):
-        mean = mean_gradient(toy, samples, "q", label, lambda y, p, r: wake_q_loss(y, p, r, True), toy.eta())
+        mean = mean_gradient(toy, samples, "q", label, lambda y, p, r: wake_q_loss(y, p, r, r, True), toy.eta())
         apart.append((mean - downhill).norm().item())
     assert apart[0] > apart[1] > apart[2]
     with_posterior_as_q(toy, label)
-    mean, spread = expected(toy, 3, "q", label, lambda y, p, r: wake_q_loss(y, p, r, True), toy.eta())
+    mean, spread = expected(toy, 3, "q", label, lambda y, p, r: wake_q_loss(y, p, r, r, True), toy.eta())
     assert mean.norm() < 1e-12 and spread < 1e-12, "all weights are 1/M there, and every draw gives zero"
+
+
+def test_wake_q_teaches_q_and_not_the_warmer_q_that_draws(toy):
+    """Samples of q at temperature 2: where q is the posterior no draw moves it, and else they move it towards it."""
+    label = 1
+    chosen, orders = multisets(6)
+    paths = PATHS[chosen]
+
+    def mean(loss) -> torch.Tensor:
+        warm = torch.log_softmax(toy.log_q(PATHS, label).detach() / 2, 0)
+        log_r = warm[chosen]
+        found = loss(toy.log_y(paths, label), toy.log_p(paths), log_r, toy.log_q(paths, label))
+        return -flat_gradient(((orders + log_r.sum(-1)).exp() * found).sum(), toy.eta())
+
+    right = torch.tensor(posterior(toy, label))
+    downhill = -flat_gradient((right * (right.log() - toy.log_q(PATHS, label))).sum(), toy.eta())
+    for control in (False, True):
+        ours = mean(lambda y, p, r, q, control=control: wake_q_loss(y, p, r, q, control))
+        assert (ours - downhill).norm() < 0.5 * downhill.norm()
+    with_posterior_as_q(toy, label)
+    assert mean(lambda y, p, r, q: wake_q_loss(y, p, r, q, True)).norm() < 1e-12
 
 
 @pytest.mark.parametrize("control", [False, True])
@@ -294,7 +316,7 @@ def test_an_estimator_is_the_function_of_its_name(toy, kind, control):
         "wake_p": {"wake_p": wake_p_loss(log_y, log_p, log_p, control)},
         "wake_q": {
             "wake_p": wake_p_loss(log_y, log_p, log_q, control),
-            "wake_q": wake_q_loss(log_y, log_p, log_q, control),
+            "wake_q": wake_q_loss(log_y, log_p, log_q, log_q, control),
         },
         "vimco": {"vimco": vimco_loss(log_y, log_p, log_p, control)},
     }[kind]
@@ -307,6 +329,17 @@ def test_an_estimator_of_a_config():
     assert vars(Estimator.of(None)) == vars(Estimator()) and Estimator.of({"kind": "var"}).kind == "var"
     with pytest.raises(ZooError, match=r"a key of estimator is 'sample', not one of kind, samples.*mean samples"):
         Estimator.of({"sample": 3})
+    for given in ("var", 3):
+        with pytest.raises(ZooError, match=f"estimator is {given!r}; expected a group of keys"):
+            Estimator.of(given)
+
+
+def test_coverage_counts_a_glimpse_beyond_the_border_on_it():
+    """A place is kept within the picture, so that a corner takes what is drawn beyond it, as any inner cell would."""
+    inner = coverage_loss(torch.tensor([-0.25, -0.25]).expand(1, 1, 4, 2), 0.01)
+    assert inner.item() == pytest.approx((225 + 15) / 16, rel=1e-5)
+    for place in ([1.0, 1.0], [-1.0, 1.0], [-1.0, -0.25]):
+        torch.testing.assert_close(coverage_loss(torch.tensor(place).expand(1, 1, 4, 2), 0.01), inner)
 
 
 def test_wake_p_in_numbers():
@@ -318,7 +351,7 @@ def test_wake_p_in_numbers():
     assert wake_p_loss(log_y, log_p, log_r, control=False).item() == pytest.approx(plain)
     assert wake_p_loss(log_y, log_p, log_r, control=True).item() == pytest.approx(controlled)
     right = -((w - 0.5) * np.log([0.4, 0.2])).sum()
-    assert wake_q_loss(log_y, log_p, log_r, control=True).item() == pytest.approx(right)
+    assert wake_q_loss(log_y, log_p, log_r, log_r, control=True).item() == pytest.approx(right)
     assert effective_sample_size(torch.tensor([[1 / 3, 2 / 3]])).item() == pytest.approx(9 / 5)
 
 
@@ -331,6 +364,7 @@ def test_wake_p_in_numbers():
         ({"kind": "wake_q", "samples": 1}, "needs another sample"),
         ({"control": 1}, "control is 1"),
         ({"temperature": 0}, "temperature is 0"),
+        ({"temperature": 1e20}, "temperature is 1e\\+20; expected a number from 0.01 to 100"),
         ({"entropy": -1}, "entropy is -1"),
     ],
 )

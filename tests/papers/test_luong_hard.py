@@ -159,6 +159,26 @@ def test_padding_changes_nothing_and_every_parameter_learns(kind):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
+@pytest.mark.parametrize("loss_per", ["token", "sentence"])
+def test_the_terms_in_numbers(loss_per):
+    """By loops over words, padding left out: divided by the words, or by the sentences."""
+    model, batch = lit({"kind": "var", "samples": 3}, loss_per=loss_per), batch_of((4, 2), (5, 3))
+    source, label = batch["source"], batch["target"][:, 1:]
+    noise = module.uniform(model.start + batch["index"], label.shape[1], 3).mT
+    drawn = model.network.draw(source, source != 0, batch["target"][:, :-1], noise)
+    log_y, loss, bound = drawn.logits.log_softmax(-1), 0.0, 0.0
+    for row, t in np.argwhere(label.numpy()):
+        said = log_y[row, :, t, label[row, t]].detach().numpy()
+        log_p = drawn.log_p[row, :, t].detach().numpy()
+        others = (said.sum() - said) / 2
+        loss -= (said + (said - others) * log_p).mean()
+        bound -= np.log(np.exp(said).mean())
+    count = int((label != 0).sum()) if loss_per == "token" else 2
+    terms = model.loss(batch)
+    assert terms["loss"].item() == pytest.approx(loss / count, rel=1e-5)
+    assert terms["nll"].item() == pytest.approx(bound / count, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["var", "wake_p"])
 def test_the_places_of_a_word_share_what_dropout_leaves_out(kind):
     """Of a source of one word all places are one, so that all samples are equally good, whatever is left out."""

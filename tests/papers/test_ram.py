@@ -506,13 +506,34 @@ def test_an_estimator_takes_the_place_of_the_papers_objective(kind):
     assert set(make(**plain).loss(batch)) == {"loss", "cross_entropy", "baseline", "policy"}
 
 
+def test_a_part_of_the_policys_gradient_and_the_effective_samples(monkeypatch):
+    """The value stays and what only the policy trains gets a part; ess is that of weights p(y|a), since r = p."""
+    found, rollouts = [], []
+    kept = LitRAM.estimated_loss
+    monkeypatch.setattr(LitRAM, "estimated_loss", lambda lit, *given: rollouts.append(given) or kept(lit, *given))
+    for weight in (1.0, 0.25):
+        lit = make(estimator={"kind": "wake_p", "samples": 4}, policy_weight=weight, detach_policy=True)
+        terms = lit.loss(make_batch())
+        found.append((terms["loss"].item(), torch.autograd.grad(terms["loss"], lit.network.locate.weight)[0]))
+    assert found[0][0] == found[1][0] and found[0][1].abs().max() > 1e-4
+    torch.testing.assert_close(found[1][1], found[0][1] / 4)
+    rollout, label = rollouts[-1]
+    w = rollout.logits.softmax(-1)[torch.arange(20), label].view(5, 4)
+    torch.testing.assert_close(terms["ess"], (w.sum(1) ** 2 / w.square().sum(1)).mean())
+
+
 @pytest.mark.parametrize(
-    ("estimator", "message"),
-    [({"kind": "wake_q"}, "RAM has no inference network"), ({"kind": "var", "entropy": 0.1}, "RAM has none of them")],
+    ("given", "message"),
+    [
+        ({"estimator": {"kind": "wake_q"}}, "RAM has no inference network"),
+        ({"estimator": {"kind": "var", "entropy": 0.1}}, "RAM has none of them"),
+        ({"estimator": {"kind": "var"}, "episodes": 5}, "an estimator has samples of its own"),
+        ({"estimator": {"kind": "var"}, "hybrid": False}, "an estimator has samples of its own"),
+    ],
 )
-def test_an_estimator_that_ram_does_not_have_is_refused(estimator, message):
+def test_an_estimator_that_ram_does_not_have_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
-        make(estimator=estimator)
+        make(**given)
 
 
 @pytest.mark.parametrize("baseline", ["none", "state"])

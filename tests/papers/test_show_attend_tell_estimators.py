@@ -249,6 +249,30 @@ def test_padding_changes_nothing(kind, credit):
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
+@pytest.mark.parametrize("credit", CREDITS)
+def test_what_stands_beside_the_estimator_in_numbers(credit):
+    """By loops over samples: the penalty and the entropy of a caption are means over its samples, the bound is one."""
+    model, batch = estimated("wake_p", samples=3, credit=credit, penalty=0.3, entropy_weight=0.2), batch_of()
+    label = batch["caption"][:, 1:]
+    noise = module.uniform(batch["key"], label.shape[1], 3, stream=2).mT
+    told = model.network(batch["image"], batch["caption"][:, :-1], noise)
+    alpha, log_y = told.alpha.detach().double().numpy(), told.logits.detach().double().log_softmax(-1).numpy()
+    penalty = entropy = bound = 0.0
+    for row, words in enumerate((label != 0).sum(1).tolist()):
+        said = np.zeros((3, words))
+        for m in range(3):
+            looked = alpha[3 * row + m, :words]
+            penalty += ((1 - looked.sum(0)) ** 2).sum() / 3
+            entropy -= (looked * np.log(looked)).sum() / 3
+            said[m] = [log_y[3 * row + m, t, label[row, t]] for t in range(words)]
+        said = said.sum(1, keepdims=True) if credit == "caption" else said
+        bound -= np.log(np.exp(said).mean(0)).sum()
+    terms = model.loss(batch)
+    assert terms["penalty"].item() == pytest.approx(0.3 * penalty / 3, rel=1e-5)
+    assert terms["entropy"].item() == pytest.approx(-0.2 * entropy / 3, rel=1e-5)
+    assert terms["nll"].item() == pytest.approx(bound / 3, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_of_a_picture_share_what_dropout_leaves_out(kind):
     """At one place all samples of a word are one, so that all are equally good, whatever is left out."""

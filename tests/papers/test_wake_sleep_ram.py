@@ -220,6 +220,8 @@ def test_the_heads_have_a_learning_rate_of_their_own():
         head = name.split(".")[-2] in ("locate", "choose", "shift", "prefer")
         moved = (p.detach() - before[name]).abs().max().item()
         assert moved == pytest.approx(0.0025 if head else 0.01, rel=1e-2), name
+    with pytest.raises(ZooError, match="the optimizer has no lr"):
+        make(optimizer={"_target_": "torch.optim.SGD"}).parameter_groups()
 
 
 def test_wake_p_trains_theta_alone_and_wake_q_eta_alone():
@@ -332,6 +334,61 @@ def test_the_loss_is_the_sum_of_its_terms_and_the_rest_is_watched():
     torch.testing.assert_close(terms["loss"], sum(list(terms.values())[1:5]))
     assert not any(terms[name].requires_grad for name in ("ess", "nll", "error"))
     assert 1 <= terms["ess"] <= 3 and 0 <= terms["error"] <= 100
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_what_is_watched_in_numbers(temperature):
+    """Samples of a warmer proposal are weighed by it, in the bound too; places are as much wider as it is warmer."""
+    lit, batch = make(kind="wake_q", samples=4, temperature=temperature), make_batch(7, classes=3)
+    wander(lit.network)
+    noise = draw_noise(batch["key"], 4, 3)
+    rollout = lit.network(batch["image"], noise, batch["label"], temperature)
+    first = rollout.log_r - rollout.log_q
+    assert torch.equal(first, torch.zeros_like(first)) == (temperature == 1)
+    log_y = rollout.logits.log_softmax(-1)[torch.arange(7), :, batch["label"]]
+    f = (log_y + rollout.log_p - rollout.log_r).detach()
+    terms = lit.loss(batch)
+    torch.testing.assert_close(terms["nll"], -f.double().exp().mean(1).log().mean().float())
+    wrong = (rollout.logits.argmax(-1) != batch["label"][:, None]).float().mean()
+    torch.testing.assert_close(terms["error"], 100 * wrong)
+    torch.testing.assert_close(terms["ess"], effective_sample_size(f.softmax(-1)).mean())
+
+
+def test_a_warmer_proposal_draws_wider_and_wake_q_teaches_q_itself():
+    """The first glimpse: a place lies T sigma times its noise from the mean, and its densities are those at 1 and T."""
+    lit, batch = make(temperature=3.0, num_glimpses=1, sigma=0.02), make_batch()
+    wander(lit.network)
+    noise = draw_noise(batch["key"], 3, 1)
+    rollout = lit.network(batch["image"], noise, batch["label"], 3.0)
+    mean = lit.network(batch["image"], None, batch["label"]).locations  # q's likeliest place
+    expected = (mean + 3 * 0.02 * noise[..., :2]).clamp(-1, 1)
+    torch.testing.assert_close(rollout.locations, expected)
+    terms, share = lit.loss(batch), 1 / 3
+    log_y = log_answer(rollout.logits, batch["label"])
+    w = importance_weights(log_y, rollout.log_p, rollout.log_r)
+    v = (rollout.log_q - rollout.log_r).detach().softmax(-1)
+    assert (v - share).abs().max() > 0.01
+    torch.testing.assert_close(terms["wake_q"], -((w - v) * rollout.log_q).sum(-1).mean())
+
+
+@pytest.mark.parametrize("name", ["entropy", "coverage"])
+def test_a_heuristic_moves_the_policy_the_way_it_says(name):
+    """Downhill of its term choices become more even, or glimpses spread over more of the picture."""
+    lit, batch = make(kind="var", **{name: 1.0}), make_batch()
+    wander(lit.network)
+
+    def reached() -> float:
+        rollout = lit.rollout(batch)
+        if name == "entropy":
+            return torch.distributions.Categorical(logits=rollout.choices).entropy().sum(-1).mean().item()
+        return -coverage_loss(rollout.means, lit.network.sigma).mean().item()
+
+    before = reached()
+    heads = list(lit.network.choose.parameters() if name == "entropy" else lit.network.locate.parameters())
+    for _ in range(20):
+        for head, gradient in zip(heads, torch.autograd.grad(lit.loss(batch)[name], heads), strict=True):
+            head.data -= 0.05 * gradient
+    assert reached() > before + 0.01
 
 
 def test_a_part_of_the_policys_gradient():
@@ -471,6 +528,12 @@ def test_control_variates_reduce_the_variance_of_the_policys_gradient(kind):
         lit = make(kind=kind, samples=5, control=control)
         found.append(gradient_variance(lit, batch, draws=40)["policy"])
     assert found[1] < found[0] / 2
+
+
+def test_the_variance_of_another_room_is_refused(composed, tmp_path):
+    row = "wake_sleep_ram/emoji_var_c"
+    with pytest.raises(ZooError, match="callbacks=variance is of wake_sleep_ram's rows"):
+        running.train(composed(f"experiment={row}", *small.overrides(row, tmp_path), "callbacks=variance"))
 
 
 def test_the_variance_is_logged_and_changes_nothing(composed, tmp_path):

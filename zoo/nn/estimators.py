@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import OFTEN, ZooError, check_choice, check_flag, check_least, check_number, check_whole
+from zoo.errors import OFTEN, ZooError, check_between, check_choice, check_flag, check_whole
 
 KINDS = ("var", "wake_p", "wake_q", "vimco")
+HEAVIEST = 1e6  # weight of a heuristic
 
 
 def importance_weights(log_y: Tensor, log_p: Tensor, log_r: Tensor) -> Tensor:
@@ -65,13 +66,15 @@ def wake_p_loss(log_y: Tensor, log_p: Tensor, log_r: Tensor, control: bool) -> T
     return -(w * log_y + (w - v) * log_p).sum(-1)
 
 
-def wake_q_loss(log_y: Tensor, log_p: Tensor, log_q: Tensor, control: bool) -> Tensor:
-    """Wake-q: sum_m (w^m - 1/M) d log q(a^m), towards the gradient of -KL(p(a|y, I) || q); samples come from q.
+def wake_q_loss(log_y: Tensor, log_p: Tensor, log_r: Tensor, log_q: Tensor, control: bool) -> Tensor:
+    """Wake-q: sum_m (w^m - v^m) d log q(a^m), towards the gradient of -KL(p(a|y, I) || q).
 
-    Without `control` the 1/M is left out.
+    Samples come from r, which is q itself or q at another temperature; v is in proportion to q / r, which is 1/M where
+    they are one. Without `control` it is zero.
     """
-    w = importance_weights(log_y, log_p, log_q)
-    return -((w - control / log_q.shape[-1]) * log_q).sum(-1)
+    w = importance_weights(log_y, log_p, log_r)
+    v = prior_weights(log_q, log_r) if control else 0
+    return -((w - v) * log_q).sum(-1)
 
 
 def vimco_loss(log_y: Tensor, log_p: Tensor, log_r: Tensor, control: bool) -> Tensor:
@@ -95,13 +98,15 @@ def coverage_loss(means: Tensor, sigma: float, side: int = 4) -> Tensor:
     """How unevenly N glimpses are expected to cover a picture of side x side cells: (batch, M).
 
     The doubly stochastic penalty of Xu et al. 2015 for Gaussian places: the mean over cells of (1 - E_i)^2, where E_i
-    is the expected number of glimpses in cell i, divided by N / side^2.
+    is the expected number of glimpses in cell i, divided by N / side^2. A glimpse that is drawn beyond the border is
+    taken on it.
 
     Args:
         means: (batch, M, N, 2) in [-1, 1].
         sigma: of the places.
     """
     edges = torch.linspace(-1, 1, side + 1, device=means.device)
+    edges[0], edges[-1] = -torch.inf, torch.inf
     below = torch.erf((edges - means[..., None]) / (sigma * math.sqrt(2))) / 2  # (batch, M, N, 2, side + 1)
     x, y = below.diff(dim=-1).unbind(-2)
     cells = (y[..., :, None] * x[..., None, :]).mean(-3)  # (batch, M, side, side)
@@ -117,7 +122,7 @@ class Estimator:
         samples: M, for each picture.
         control: whether the control variates are on.
         temperature: of the proposal (an exploration heuristic of Xu et al. 2015): deviations are multiplied and logits
-            divided by it. Importance weights account for it; "var" and "vimco" do not.
+            divided by it, from 0.01 to 100. Importance weights account for it; "var" and "vimco" do not.
         entropy: weight of a bonus on the entropy of the policy's choices (a heuristic too).
         coverage: weight of a penalty on parts of the picture that no glimpse is likely to see (a heuristic too).
     """
@@ -134,8 +139,8 @@ class Estimator:
         check_choice(KINDS, kind=kind)
         check_whole(1, OFTEN, samples=samples)
         check_flag(control=control)
-        check_number(0, temperature=temperature)
-        check_least(0, entropy=entropy, coverage=coverage)
+        check_between(0.01, 100, temperature=temperature)
+        check_between(0, HEAVIEST, entropy=entropy, coverage=coverage)
         if control and samples < 2:
             raise ZooError(f"samples is 1 and control is true; the control variate of {kind} needs another sample")
         self.kind, self.samples, self.control = kind, samples, control
@@ -147,7 +152,10 @@ class Estimator:
 
         Raises:
             UnknownName: an argument that there is not.
+            ZooError: no dict.
         """
+        if given is not None and not isinstance(given, dict):
+            raise ZooError(f"estimator is {given!r}; expected a group of keys, as estimator=var chooses one")
         for name in given or {}:
             check_choice(tuple(signature(cls).parameters), **{"a key of estimator": name})
         return cls(**(given or {}))
@@ -157,13 +165,18 @@ class Estimator:
         """Whether samples come from an inference network that knows the answer."""
         return self.kind == "wake_q"
 
-    def losses(self, log_y: Tensor, log_p: Tensor, log_r: Tensor) -> dict[str, Tensor]:
-        """The terms by name, means over the batch; log_r is that of the inference network for "wake_q"."""
+    def losses(self, log_y: Tensor, log_p: Tensor, log_r: Tensor, log_q: Tensor | None = None) -> dict[str, Tensor]:
+        """The terms by name, means over the batch.
+
+        Args:
+            log_q: of the inference network, for "wake_q"; None: it is log_r.
+        """
         if self.kind == "var":
             return {"var": variational_loss(log_y, log_p, self.control).mean()}
         if self.kind == "vimco":
             return {"vimco": vimco_loss(log_y, log_p, log_p, self.control).mean()}
         terms = {"wake_p": wake_p_loss(log_y, log_p, log_r, self.control).mean()}
         if self.infers:
-            terms["wake_q"] = wake_q_loss(log_y, log_p, log_r, self.control).mean()
+            log_q = log_r if log_q is None else log_q
+            terms["wake_q"] = wake_q_loss(log_y, log_p, log_r, log_q, self.control).mean()
         return terms

@@ -29,7 +29,7 @@ class LitRAM(ZooModule):
         reward: of the hybrid loss. "correct": 1 where the most probable class is right; "expected": the probability of
             the right class, which is what r_T of a sampled class is on average, so the estimator has the same mean as
             with sampling and less variance.
-        policy_weight: of the REINFORCE term (not in the paper; with a detached policy and Adam it has no effect).
+        policy_weight: of the gradient that teaches the policy (not in the paper; with a detached policy and Adam it has no effect).
         estimator: the arguments of :class:`zoo.nn.estimators.Estimator`, whose samples and loss then take the place of
             `episodes`, `hybrid` and `reward` (not in the paper); None for the paper's objective.
         test_starts: random starts that the averaged test errors average over.
@@ -68,6 +68,8 @@ class LitRAM(ZooModule):
         """The estimator, if RAM has what it needs."""
         if estimator.infers:
             raise ZooError("estimator.kind is wake_q, and RAM has no inference network; expected var, wake_p or vimco")
+        if self.episodes != 1 or not self.hybrid:
+            raise ZooError("episodes and hybrid are of the paper's objective; an estimator has samples of its own")
         if (estimator.temperature, estimator.entropy, estimator.coverage) != (1, 0, 0):
             raise ZooError(
                 "estimator.temperature, entropy and coverage are of the wake-sleep room; RAM has none of them"

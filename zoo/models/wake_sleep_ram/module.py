@@ -63,6 +63,8 @@ class LitWakeSleepRAM(ZooModule):
 
     def parameter_groups(self) -> list[dict]:
         """The heads of the places and scales have a learning rate of their own."""
+        if "lr" not in self.optimizer:
+            raise ZooError("policy_rate is a factor of the learning rate, and the optimizer has no lr")
         q = self.network.inference
         heads = [self.network.locate, self.network.choose, *((q.shift, q.prefer) if q else ())]
         slow = [parameter for head in heads for parameter in head.parameters()]
@@ -84,7 +86,7 @@ class LitWakeSleepRAM(ZooModule):
         log_y = log_answer(rollout.logits, batch["label"])
         # a part of the gradient, and the value as it is
         log_p = self.policy_weight * rollout.log_p + (1 - self.policy_weight) * rollout.log_p.detach()
-        terms = self.estimator.losses(log_y, log_p, rollout.log_r)
+        terms = self.estimator.losses(log_y, log_p, rollout.log_r, rollout.log_q)
         terms |= self.heuristics(rollout)
         with torch.no_grad():
             weights = importance_weights(log_y, rollout.log_p, rollout.log_r)

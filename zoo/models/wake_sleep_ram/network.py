@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import WIDEST, ZooError, check_flag, check_number, check_whole
+from zoo.errors import WIDEST, ZooError, check_between, check_flag, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.glimpse import integral_image, zoom_edges, zoomed
 from zoo.nn.glimpse_network import GlimpseNetwork, ReLUCore
@@ -28,7 +28,8 @@ class Rollout(NamedTuple):
     locations: Tensor  # (batch, M, N, 2) as (x, y): where the retina was, in [-1, 1]
     scales: Tensor  # (batch, M, N) int64: the glimpse was size * 2^scale pixels wide
     log_p: Tensor  # (batch, M): log p(a|I) of the sequence
-    log_r: Tensor  # (batch, M): log of what it was drawn with, q(a|y, I) where the label was given, else p(a|I)
+    log_q: Tensor  # (batch, M): log q(a|y, I) where the label was given, else log p(a|I)
+    log_r: Tensor  # (batch, M): log of what it was drawn with, which is q, or q at another temperature
     means: Tensor  # (batch, M, N, 2): the policy's
     choices: Tensor  # (batch, M, N, scales): the policy's log probabilities of the scales
 
@@ -113,7 +114,7 @@ class WakeSleepRAM(nn.Module):
         check_whole(1, 1024, glimpse_size=glimpse_size, context=context)
         check_whole(1, 12, num_scales=num_scales)
         check_whole(1, WIDEST, channels=channels, num_classes=num_classes, hidden=hidden)
-        check_number(0, sigma=sigma)
+        check_between(1e-4, 1e4, sigma=sigma)
         check_flag(inference=inference)
         if glimpse_size % 2:
             raise ZooError(f"glimpse_size is {glimpse_size}; a glimpse needs an even number of cells")
@@ -189,7 +190,7 @@ class WakeSleepRAM(nn.Module):
         surface = integral_image(image)
         samples = 1 if noise is None else noise.shape[1]
         h = self.context(image)[:, None]  # (batch, 1, hidden): all sequences start alike
-        u, log_p, log_r = None, 0, 0
+        u, log_p, log_q, log_r = None, 0, 0, 0
         places, scales, means, choices = [], [], [], []
         for n in range(self.num_glimpses):
             p = q = self.policy(h)
@@ -198,6 +199,7 @@ class WakeSleepRAM(nn.Module):
             p, q = self.bounded(p), self.bounded(q)
             place, scale = self.draw(q, None if noise is None else noise[:, :, n], temperature)
             log_p = log_p + self.log_prob(p, place, scale)
+            log_q = log_q + self.log_prob(q, place, scale)
             log_r = log_r + self.log_prob(q, place, scale, temperature)
             h = self.step(surface, place.clamp(-1, 1), scale, h)
             places.append(place.clamp(-1, 1)), scales.append(scale)
@@ -207,6 +209,7 @@ class WakeSleepRAM(nn.Module):
             locations=torch.stack(places, 2),
             scales=torch.stack(scales, 2),
             log_p=log_p,
+            log_q=log_q,
             log_r=log_r,
             means=torch.stack(means, 2),
             choices=torch.stack(choices, 2).log_softmax(-1),

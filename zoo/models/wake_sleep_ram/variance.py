@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from zoo.errors import check_whole
+from zoo.errors import ZooError, check_whole
 from zoo.models.wake_sleep_ram.module import LitWakeSleepRAM
 
 
@@ -59,6 +59,10 @@ class Variance(Callback):
         check_whole(1, every_n_steps=every_n_steps, samples=samples)
         check_whole(2, draws=draws)
         self.every_n_steps, self.draws, self.samples = every_n_steps, draws, samples
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not isinstance(pl_module, LitWakeSleepRAM):
+            raise ZooError("callbacks=variance is of wake_sleep_ram's rows scaled100_*, whose glimpses are redrawn")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
