@@ -209,15 +209,15 @@ def test_no_mean_leaves_the_picture():
     torch.testing.assert_close(told, -torch.ones_like(told))
 
 
-def test_the_heads_have_a_learning_rate_of_their_own():
-    """A first step of Adam is as long as its rate: a quarter for the heads of places and scales."""
+def test_what_says_where_to_look_has_a_learning_rate_of_its_own():
+    """A first step of Adam is as long as its rate: a quarter for the heads of places and scales, and for q."""
     lit, batch = make(policy_rate=0.25, optimizer={"_target_": "torch.optim.Adam", "lr": 0.01}), make_batch()
     wander(lit.network)
     before = {name: p.detach().clone() for name, p in lit.network.named_parameters()}
     optimizer = instantiate(lit.optimizer, lit.parameter_groups())
     lit.loss(batch)["loss"].backward(), optimizer.step()
     for name, p in lit.network.named_parameters():
-        head = name.split(".")[-2] in ("locate", "choose", "shift", "prefer")
+        head = name.startswith(("locate.", "choose.", "inference."))
         moved = (p.detach() - before[name]).abs().max().item()
         assert moved == pytest.approx(0.0025 if head else 0.01, rel=1e-2), name
     with pytest.raises(ZooError, match="the optimizer has no lr"):
@@ -328,9 +328,23 @@ def test_overfits_one_batch(kind, digits):
     assert terms["nll"] < 0.2 and lit.evaluate(digits, "val")["error"].compute() == 0
 
 
+def test_the_inference_network_lives(digits):
+    """At the rate of the rest a hundred updates leave a fortieth of its units; q then is p and stays so."""
+    given = {"policy_weight": 0.3, "hidden": 64, "glimpse_size": 8, "context": 10}
+    lit = make(policy_rate=0.1, optimizer={"_target_": "torch.optim.Adam", "lr": 2e-3}, **given)
+    optimizer, units = instantiate(lit.optimizer, lit.parameter_groups()), []
+    lit.network.inference.register_forward_hook(lambda module, inputs, outputs: units.append(outputs[0]))
+    for _ in range(100):
+        optimizer.zero_grad()
+        lit.loss({**digits, "key": torch.randint(2**62, (24,))})["loss"].backward()
+        nn.utils.clip_grad_norm_(lit.parameters(), 5.0)
+        optimizer.step()
+    assert (units[-1] > 0).float().mean() > 0.2
+
+
 def test_the_loss_is_the_sum_of_its_terms_and_the_rest_is_watched():
     terms = make(entropy=0.1, coverage=0.2).loss(make_batch())
-    assert list(terms) == ["loss", "wake_p", "wake_q", "entropy", "coverage", "ess", "nll", "error"]
+    assert list(terms) == ["loss", "wake_p", "wake_q", "entropy", "coverage", "ess", "nll", "error", "apart"]
     torch.testing.assert_close(terms["loss"], sum(list(terms.values())[1:5]))
     assert not any(terms[name].requires_grad for name in ("ess", "nll", "error"))
     assert 1 <= terms["ess"] <= 3 and 0 <= terms["error"] <= 100
@@ -352,6 +366,7 @@ def test_what_is_watched_in_numbers(temperature):
     wrong = (rollout.logits.argmax(-1) != batch["label"][:, None]).float().mean()
     torch.testing.assert_close(terms["error"], 100 * wrong)
     torch.testing.assert_close(terms["ess"], effective_sample_size(f.softmax(-1)).mean())
+    torch.testing.assert_close(terms["apart"], (rollout.log_q - rollout.log_p).mean())
 
 
 def test_a_warmer_proposal_draws_wider_and_wake_q_teaches_q_itself():

@@ -29,7 +29,8 @@ class LitRAM(ZooModule):
         reward: of the hybrid loss. "correct": 1 where the most probable class is right; "expected": the probability of
             the right class, which is what r_T of a sampled class is on average, so the estimator has the same mean as
             with sampling and less variance.
-        policy_weight: of the gradient that teaches the policy (not in the paper; with a detached policy and Adam it has no effect).
+        policy_weight: of the gradient that teaches the policy (not in the paper; with a detached policy and Adam it has
+            no effect).
         estimator: the arguments of :class:`zoo.nn.estimators.Estimator`, whose samples and loss then take the place of
             `episodes`, `hybrid` and `reward` (not in the paper); None for the paper's objective.
         test_starts: random starts that the averaged test errors average over.

@@ -24,7 +24,8 @@ class LitWakeSleepRAM(ZooModule):
     Args:
         estimator: the arguments of :class:`zoo.nn.estimators.Estimator`.
         policy_weight: of the policy's gradient; 1 is the estimator as it is.
-        policy_rate: factor of the learning rate of the heads that say where to look, p's and q's.
+        policy_rate: factor of the learning rate of the policy's heads, and of the whole inference network: at the rate
+            of the rest the noise of its samples leaves it no living unit.
         test_samples: sequences that the averaged test error averages over.
         optimizer, schedule: see :class:`zoo.training.module.ZooModule`.
         network: the arguments of :class:`zoo.models.wake_sleep_ram.WakeSleepRAM`.
@@ -62,12 +63,12 @@ class LitWakeSleepRAM(ZooModule):
         return "error", "error_sampled", f"error_{self.test_samples}_samples"
 
     def parameter_groups(self) -> list[dict]:
-        """The heads of the places and scales have a learning rate of their own."""
+        """What says where to look has a learning rate of its own."""
         if "lr" not in self.optimizer:
             raise ZooError("policy_rate is a factor of the learning rate, and the optimizer has no lr")
         q = self.network.inference
-        heads = [self.network.locate, self.network.choose, *((q.shift, q.prefer) if q else ())]
-        slow = [parameter for head in heads for parameter in head.parameters()]
+        looking = [self.network.locate, self.network.choose, *([q] if q else ())]
+        slow = [parameter for part in looking for parameter in part.parameters()]
         rest = [parameter for parameter in self.parameters() if all(parameter is not each for each in slow)]
         return [{"params": rest}, {"params": slow, "lr": self.optimizer["lr"] * self.policy_rate}]
 
@@ -80,7 +81,8 @@ class LitWakeSleepRAM(ZooModule):
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The estimator's terms and their sum; and, without gradient, what is watched.
 
-        Watched are the effective sample size `ess`, the bound `nll` on -log p(y|I), and the answers' `error` in %.
+        Watched are the effective sample size `ess`, the bound `nll` on -log p(y|I), the answers' `error` in %, and with
+        an inference network `apart`, an estimate of KL(q || p) in nats: at 0 it draws what the policy would.
         """
         rollout = self.rollout(batch)
         log_y = log_answer(rollout.logits, batch["label"])
@@ -96,6 +98,8 @@ class LitWakeSleepRAM(ZooModule):
                 "nll": -log_mean_exp(log_y + rollout.log_p - rollout.log_r).mean(),
                 "error": 100 * wrong.float().mean(),
             }
+            if self.estimator.infers:
+                watched["apart"] = (rollout.log_q - rollout.log_p).mean()
         return {"loss": sum(terms.values()), **terms, **watched}
 
     def heuristics(self, rollout: Rollout) -> dict[str, Tensor]:
