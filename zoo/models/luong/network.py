@@ -174,10 +174,10 @@ class StackedLSTM(nn.Module):
     def marginal(self, h: Tensor, step: int | Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """log sum_s a_ts p(y_t | s) (batch, Q, words), and a_t (batch, Q, S), of the top states h_t (batch, Q, d)."""
         weights = self.attend(h, memory.states, memory.keys, memory.mask, step)[1]
-        kept, total = self.output_dropout.mask(h), weights.new_zeros(())
+        kept, total = self.output_dropout.mask(h), weights.new_zeros(*h.shape[:2], self.out.out_features)
         for state, weight in zip(memory.states.unbind(1), weights.unbind(-1), strict=True):
             there = self.say(state[:, None].expand(-1, h.shape[1], -1), h, kept)
-            total = torch.addcmul(total, there.softmax(-1, dtype=weights.dtype), weight[..., None])
+            total.addcmul_(there.softmax(-1, dtype=weights.dtype), weight[..., None])
         return self._log(total), weights
 
     @staticmethod
