@@ -114,6 +114,8 @@ def constructors(tmp: Path) -> Iterator[Case]:
         (LitRAM, {"estimator": {"kind": "wake_q"}}), (LitRAM, {"estimator": {"kind": "var", "entropy": 0.1}}),
         (LitWakeSleepRAM, {"estimator": {"kind": "wake_r"}}), (LitWakeSleepRAM, {"estimator": {"kinds": "var"}}),
         (LitWakeSleepRAM, {"estimator": {"kind": "var", "samples": 1}}), (LitWakeSleepRAM, {"inference": False}),
+        (LitWakeSleepRAM, {"estimator": "var"}), (LitWakeSleepRAM, {"estimator": {"temperature": 1e20}}),
+        (LitRAM, {"estimator": {"kind": "var"}, "episodes": 5}),
         (WakeSleepRAM, {"glimpse_size": 5}), (WakeSleepRAM, {"context": 0}), (WakeSleepRAM, {"sigma": NAN}),
         (LitRAM, {"reward": "sure"}), (LitRAM, {"hybrid": "no"}), (LitBaseline, {"network": "mlp", "size": 28}),
         (RNNsearch, {**WORDS, "readout": "next"}), (RNNsearch, {**WORDS, "attention": {"score": "dott"}}),
@@ -483,7 +485,7 @@ def questions(tmp: Path) -> Iterator[Case]:
         (folder / "training" / "0.question").write_bytes(content)
         yield f"a .question file: {name}", lambda f=folder: len(Cloze("files", str(f), markers=20).split("train"))
     for given in ({"corpus": "files"}, {"corpus": "files", "root": "/no/such/folder"}, {"corpus": "cnn"}, {"task": 4},
-                  {"markers": 0}, {"max_tokens": -1}, {"permutations": 1.5}, {"drop": "yes"}):  # fmt: skip
+                  {"stories": 0}, {"markers": 0}, {"max_tokens": -1}, {"permutations": 1.5}, {"drop": "yes"}):  # fmt: skip
         yield f"Cloze({given})", lambda g=given: list(Cloze(**g).questions("train"))
     for given in ({"reader": "attentiv"}, {"hidden": 0}, {"depth": 1.5}, {"cell": "lstm"}, {"order": "qc"},
                   {"literal_forget_gate": "no"}, {"vocabulary": 3}, {"dropout": 2}):  # fmt: skip

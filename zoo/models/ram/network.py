@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import WIDEST, ZooError, check_choice, check_flag, check_number, check_whole
+from zoo.errors import WIDEST, ZooError, check_between, check_choice, check_flag, check_whole
 from zoo.looking.attention import Attention
 from zoo.nn.glimpse import integral_image, patch, pooled, retina, windows
 from zoo.nn.glimpse_network import GlimpseNetwork, ReLUCore
@@ -77,7 +77,7 @@ class RAM(nn.Module):
         check_whole(1, 1024, glimpse_size=glimpse_size)
         check_whole(1, 12, num_scales=num_scales)
         check_whole(1, WIDEST, channels=channels, num_classes=num_classes, hidden=hidden)
-        check_number(0, sigma=sigma)
+        check_between(1e-4, 1e4, sigma=sigma)  # beyond, densities are no finite float32
         check_flag(detach_policy=detach_policy)
         if glimpse_size % 2:
             raise ZooError(f"glimpse_size is {glimpse_size}; the retina needs an even number of cells")
