@@ -22,6 +22,7 @@ SINCE = {  # keys that came later, and the value with which they change nothing;
     "model.attack": "at",
     "data.digits": 1,
     "data.test": "test",
+    "data.stories": 10_000,
     "model.credit": "caption",  # of the captioner, where there is an estimator
     "model.reward": "correct",
     "model.std": 1.0,  # of the reader's words, as torch draws them
