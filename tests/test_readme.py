@@ -76,6 +76,24 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert "7 {'7': " in said and "This library is used by other programs" in said and (tmp_path / "path.png").exists()
 
 
+def test_commits_that_are_named_are_there():
+    """A number of the past is told with its commit, which must be one; skips where the history is not whole."""
+
+    def git(*words: str, given: str | None = None) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, input=given, capture_output=True, text=True)
+        return done.stdout if not done.returncode else "true"
+
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        pytest.skip("the history is not whole here")
+    text = " ".join(path.read_text() for path in [*READMES, *sorted((ROOT / "zoo/models").glob("*/*.yaml"))])
+    named = {
+        word for word in re.findall(r"\b[0-9a-f]{7,40}\b", text) if re.search("[a-f]", word) and re.search(r"\d", word)
+    }
+    kinds = git("cat-file", "--batch-check=%(objecttype)", given="\n".join(sorted(named))).splitlines()
+    found = dict(zip(sorted(named), kinds, strict=True))
+    assert len(found) > 20 and {name for name, kind in found.items() if kind != "commit"} == set()
+
+
 @pytest.mark.parametrize(("where", "line"), INLINE)
 def test_a_command_within_the_text_names_what_is_there(where, line):
     """What is left open in it, as <run>, apart."""
