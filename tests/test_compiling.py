@@ -1,5 +1,7 @@
 """What makes a network faster leaves its answers and the names of its parameters as they are."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -45,6 +47,39 @@ def test_what_cannot_be_replayed_is_computed_as_written():
     Replayed(network)
     assert torch.equal(network(x), expected) and torch.equal(network(input=x), expected)
     assert list(network.state_dict()) == names
+
+
+class Device(torch.Tensor):
+    """A tensor that says that it is on a device."""
+
+    is_cuda = True
+
+
+class Scaled(nn.Linear):
+    """Takes what is no tensor beside what is."""
+
+    def forward(self, x, label=None, temperature=1.0):
+        y = super().forward(x) / temperature
+        return y if label is None else y + label
+
+
+def test_a_graph_is_of_its_tensors_and_of_what_stood_beside_them(monkeypatch):
+    asked = []
+
+    def make(network, samples, allow_unused_input):
+        within = network.forward
+        network.forward = lambda *tensors: asked.append(len(tensors)) or within(*tensors)
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", make)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: nullcontext())
+    network, x = Scaled(3, 2), torch.randn(4, 3).as_subclass(Device)
+    expected, at_two = network(x, None, 1.0), network(x, None, 2.0)
+    Replayed(network)
+    assert torch.equal(network(x, None, 1.0), expected) and asked == [1]
+    assert torch.equal(network(x, None, 1.0), expected) and asked == [1, 1]
+    for args, value in (((x, None, 2.0), at_two), ((x, x.new_ones(2), 1.0), expected + 1), ((x,), expected)):
+        assert torch.equal(network(*args), value)
+    assert asked == [1, 1]
 
 
 def test_products_of_float32_are_exact_unless_told_otherwise(composed):

@@ -36,7 +36,10 @@ FIRST = {read(experiment).groups["model"]: experiment for experiment in reversed
 OTHERS = ("ram/cluttered60_8", "draw/mnist_no_attention", "spatial_transformer/rts_st_fcn_affine")
 ROOMS = sorted({*FIRST.values(), *OTHERS})
 # whose batches are all of one shape: CUDA graphs
-STATIC = ("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8", "spatial_transformer/r_st_cnn_tps")
+STATIC = (
+    *("ram/mnist28_6", "ram/cluttered60_8", "draw/mnist", "draw/cluttered100_8"),
+    *("spatial_transformer/r_st_cnn_tps", "wake_sleep_ram/scaled100_wsq_c", "wake_sleep_ram/scaled100_var"),
+)
 TRANSFORMER = (
     "experiment=transformer/debian_de_en",
     *FEW,

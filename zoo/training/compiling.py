@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from zoo.errors import ZooError
 
@@ -55,50 +55,63 @@ def set_matmul(precision: str) -> None:
 class Replayed:
     """Stands for a network's ``forward``, and replays it and its backward in training as CUDA graphs.
 
-    The first batch of a training is captured. Whatever differs from it (another shape, evaluation, arguments by name)
-    is computed as written. What the network returns is overwritten by the next call.
+    The first batch of a training is captured. Whatever differs from it (another shape, another number, evaluation,
+    arguments by name) is computed as written. What the network returns is overwritten by the next call.
 
     Args:
-        network: takes tensors and returns tensors, waits for nothing, and makes no tensor from numbers of the host.
+        network: takes tensors and what stays the same, such as None or a temperature; returns tensors, waits for
+            nothing, and makes no tensor from numbers of the host.
     """
 
     def __init__(self, network: nn.Module):
         self.network, self.eager = network, network.forward
         self.graphed: Callable | None = None
-        self.captured: list[tuple] = []
+        self.captured: list[Any] = []
         network.forward = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves = tree_leaves(args)
+        leaves, structure = tree_flatten(args)
+        tensors = [leaf for leaf in leaves if is_tensor(leaf)]
         training = self.network.training and torch.is_grad_enabled() and not kwargs
-        if not training or not all(isinstance(leaf, Tensor) and leaf.is_cuda for leaf in leaves):
+        if not training or not tensors or not all(tensor.is_cuda for tensor in tensors):
             return self.eager(*args, **kwargs)
-        described = [(leaf.shape, leaf.dtype, leaf.requires_grad) for leaf in leaves]
+        described = [structure, *map(describe, leaves)]
         if self.graphed is None:
-            self.captured, self.graphed = described, self.capture(args)
-        return self.graphed(*args) if described == self.captured else self.eager(*args)
+            self.captured, self.graphed = described, self.capture(leaves, structure)
+        return self.graphed(*tensors) if described == self.captured else self.eager(*args)
 
-    def capture(self, args: tuple) -> Callable:
-        """The callable that replays; the device's random numbers are left as they were."""
-        device = tree_leaves(args)[0].device
-        samples = tuple(arg.detach().clone().requires_grad_(arg.requires_grad) for arg in args)
+    def capture(self, leaves: list[Any], structure: TreeSpec) -> Callable:
+        """The callable that takes the tensors and replays; the device's random numbers are left as they were."""
+        samples = [leaf.detach().clone().requires_grad_(leaf.requires_grad) for leaf in leaves if is_tensor(leaf)]
         uncached = torch.autocast(
             "cuda", torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda"), cache_enabled=False
         )
-        self.network.forward = self.within
+
+        def within(*tensors: Tensor) -> Any:
+            """The pass that is captured. It casts a weight once, and keeps no cast that another pass made."""
+            given = iter(tensors)
+            args = tree_unflatten([next(given) if is_tensor(leaf) else leaf for leaf in leaves], structure)
+            torch.clear_autocast_cache()
+            enabled = torch.is_autocast_enabled("cuda")
+            with torch.autocast("cuda", torch.get_autocast_dtype("cuda"), enabled, cache_enabled=True):
+                result = self.eager(*args)
+            torch.clear_autocast_cache()
+            return result
+
+        self.network.forward = within
         try:
-            with torch.random.fork_rng([device]), uncached:
+            with torch.random.fork_rng([samples[0].device]), uncached:
                 # some rows leave a head without gradient: RAM's policy where the places are random
-                torch.cuda.make_graphed_callables(self.network, samples, allow_unused_input=True)
+                torch.cuda.make_graphed_callables(self.network, tuple(samples), allow_unused_input=True)
             return self.network.forward
         finally:
             self.network.forward = self
 
-    def within(self, *args: Tensor) -> Any:
-        """The pass that is captured. It casts a weight once, and keeps no cast that another pass made."""
-        torch.clear_autocast_cache()
-        enabled = torch.is_autocast_enabled("cuda")
-        with torch.autocast("cuda", torch.get_autocast_dtype("cuda"), enabled, cache_enabled=True):
-            result = self.eager(*args)
-        torch.clear_autocast_cache()
-        return result
+
+def is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor)
+
+
+def describe(leaf: Any) -> Any:
+    """What must be the same for a graph to be replayed: a tensor's form, and anything else itself."""
+    return (leaf.shape, leaf.dtype, leaf.requires_grad) if is_tensor(leaf) else leaf
