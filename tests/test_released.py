@@ -89,6 +89,8 @@ def test_a_curve_is_the_validations_of_the_run_that_was_released(path):
     values = [float(value) for row in rows for value in row.values() if value]
     assert values and all(map(isfinite, values))
     row = yaml.safe_load((path.parents[2] / "results.yaml").read_text())[path.parent.name]
-    printed = [v for name, v in row["ours"].get("also", {}).items() if name.endswith("on validation")]
+    also = row["ours"].get("also", {})
+    last = "the released weights on validation"  # where a later run has the row's number
+    printed = [also[last]] if last in also else [v for name, v in also.items() if name.endswith("on validation")]
     if row["ours"]["seeds"] == 1:  # of several seeds the mean is printed
         assert all(any(value == pytest.approx(v, abs=0.006) for value in values) for v in printed)
