@@ -24,6 +24,7 @@ SINCE = {  # keys that came later, and the value with which they change nothing;
     "data.test": "test",
     "data.stories": 10_000,
     "model.credit": "caption",  # of the captioner, where there is an estimator
+    "model.localisers": 1,
     "model.reward": "correct",
     "model.std": 1.0,  # of the reader's words, as torch draws them
     "trainer.enable_progress_bar": True,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from zoo.errors import ZooError, check_share, check_whole
 from zoo.looking.attention import Attention
@@ -13,7 +13,6 @@ from zoo.models.spatial_transformer.network import SpatialTransformer, cnn
 from zoo.nn.grid import Attention as AttentionGrid
 from zoo.nn.grid import sample
 from zoo.nn.random import uniform
-from zoo.training.metrics import ErrorRate
 from zoo.training.module import ZooModule
 from zoo.training.schedules import known
 
@@ -58,10 +57,10 @@ class Window(AttentionGrid):
 
 
 class Crops(NamedTuple):
-    """What was cut out of a picture of each set."""
+    """What each localiser of each set cut out of a picture."""
 
-    output: Tensor  # (batch, sets, 1, 28, 28)
-    theta: Tensor  # (batch, sets, 3): scale and centre (x, y)
+    output: Tensor  # (batch, sets, localisers, 1, 28, 28)
+    theta: Tensor  # (batch, sets, localisers, 3): scale and centre (x, y)
 
 
 def localisation(size: int) -> tuple[nn.Module, int]:
@@ -85,11 +84,13 @@ def localisation(size: int) -> tuple[nn.Module, int]:
 
 
 class Colocaliser(nn.Module):
-    """A transformer in attention form for each of several sets of pictures, and the encoder that compares crops.
+    """Transformers in attention form for each of several sets of pictures, and the encoder that compares crops.
 
     Args:
         size: of the pictures in pixels.
         sets: of pictures, each with an object in common; they share nothing but the encoder.
+        localisers: of a set, each with a start of its own; the one with the lowest loss on validation is the set's. The
+            paper has one.
         width: filters of the encoder, the CNN of section 4.1.
         least, most, freedom: of the scale of a crop, see :class:`Window`.
         normalise: whether the activations of each layer of the encoder are counted from those of a blank crop, and then
@@ -100,6 +101,7 @@ class Colocaliser(nn.Module):
         self,
         size: int = 84,
         sets: int = 10,
+        localisers: int = 1,
         width: int = 64,
         least: float = 0.36,
         most: float = 0.9,
@@ -109,19 +111,23 @@ class Colocaliser(nn.Module):
         super().__init__()
         self.normalise = normalise
         check_whole(CROP, size=size)
-        check_whole(1, sets=sets, width=width)
-        self.localisers = nn.ModuleList(
+        check_whole(1, sets=sets, localisers=localisers, width=width)
+        self.localisers = nn.ModuleList(  # those of the first set first
             SpatialTransformer(*localisation(size), Window(CROP, CROP, least, most, freedom), (CROP, CROP))
-            for _ in range(sets)
+            for _ in range(sets * localisers)
         )
         self.encoder = cnn(1, CROP, width, 10)
         self.register_buffer("trained", torch.tensor(False))  # whether the encoder is
+        self.register_buffer("chosen", torch.zeros(sets, dtype=torch.long))  # which localiser of each set
 
     def forward(self, image: Tensor) -> Crops:
         """image: (batch, sets, size, size)."""
-        warps = [localise(image[:, i, None]) for i, localise in enumerate(self.localisers)]
+        sets = len(self.chosen)
+        images = image.repeat_interleave(len(self.localisers) // sets, 1).unbind(1)
+        warps = [localise(each[:, None]) for localise, each in zip(self.localisers, images, strict=True)]
         windows = [localise.grid.bounded(warp.theta) for localise, warp in zip(self.localisers, warps, strict=True)]
-        return Crops(torch.stack([warp.output for warp in warps], 1), torch.stack(windows, 1))
+        output, theta = torch.stack([warp.output for warp in warps], 1), torch.stack(windows, 1)
+        return Crops(output.unflatten(1, (sets, -1)), theta.unflatten(1, (sets, -1)))
 
     def encode(self, crop: Tensor) -> Tensor:
         """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
@@ -145,17 +151,22 @@ class Colocaliser(nn.Module):
 
 
 def triplets(e: Tensor, e_random: Tensor, margin: float = 1.0) -> Tensor:
-    """The sum over pairs n, m of max(0, |e_n - e_m|^2 - |e_n - e_n^rand|^2 + margin), its mean over n, m and sets.
+    """The sum over pairs n, m of max(0, |e_n - e_m|^2 - |e_n - e_n^rand|^2 + margin), its mean over n and m.
 
     Args:
-        e, e_random: (batch, sets, features) of the crops and of random crops of the same pictures.
+        e, e_random: (batch, ..., features) of the crops and of random crops of the same pictures.
+
+    Returns:
+        (...), of each set and localiser.
     """
-    e, e_random = e.transpose(0, 1), e_random.transpose(0, 1)  # (sets, batch, features)
-    between = torch.cdist(e, e, compute_mode="donot_use_mm_for_euclid_dist").square()  # (sets, batch, batch)
-    to_random = (e - e_random).square().sum(-1)  # (sets, batch)
+    e, e_random = e.movedim(0, -2), e_random.movedim(0, -2)  # (..., batch, features)
+    size = e.square().sum(-1)
+    between = (size[..., None] + size[..., None, :] - 2 * e @ e.mT).relu()  # (..., batch, batch)
+    to_random = (e - e_random).square().sum(-1)  # (..., batch)
     hinge = (between - to_random[..., None] + margin).relu()
-    others = ~torch.eye(e.shape[1], dtype=torch.bool, device=e.device)
-    return (hinge * others).sum((1, 2)).mean() / max(1, e.shape[1] * (e.shape[1] - 1))
+    count = e.shape[-2]
+    others = ~torch.eye(count, dtype=torch.bool, device=e.device)
+    return (hinge * others).sum((-1, -2)) / max(1, count * (count - 1))
 
 
 def nearest(e: Tensor, candidates: Tensor) -> Tensor:
@@ -181,6 +192,31 @@ def overlap(one: Tensor, other: Tensor) -> Tensor:
     common = (high - low).clamp(min=0).prod(-1)
     area = sum((box[..., 2:] - box[..., :2]).prod(-1) for box in (one, other))
     return common / (area - common)
+
+
+class OfTheBest(Metric):
+    """The mean over samples and sets of what the localiser with the lowest loss has."""
+
+    full_state_update = False
+
+    def __init__(self, sets: int, localisers: int):
+        super().__init__()
+        for name in ("loss", "value"):
+            self.add_state(name, torch.zeros(sets, localisers), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, value: Tensor) -> None:
+        """The loss of each localiser (sets, localisers), and what it has for each sample (batch, sets, localisers)."""
+        self.loss += loss * len(value)
+        self.value += value.sum(0)
+        self.total += len(value)
+
+    def best(self) -> Tensor:
+        """The localiser of each set: (sets,) int64."""
+        return self.loss.argmin(1)
+
+    def compute(self) -> Tensor:
+        return self.value.gather(1, self.best()[:, None]).mean() / self.total
 
 
 class LitColocaliser(ZooModule):
@@ -218,9 +254,12 @@ class LitColocaliser(ZooModule):
             raise ZooError(f"narrowing is {begin} to {end}; expected 0 <= the first < the second <= 1")
         self.margin, self.randoms, self.encoder_steps, self.narrowing = margin, randoms, encoder_steps, (begin, end)
         self.network.encoder.requires_grad_(False)
-        names = ("error", *(f"error_{i}" for i in range(len(self.network.localisers))))
-        self.errors = nn.ModuleDict({f"{stage}_{name}": ErrorRate() for stage in ("val", "test") for name in names})
-        self.losses = nn.ModuleDict({"val_": MeanMetric(), "test_": MeanMetric()})
+        sets = len(self.network.chosen)
+        localisers = len(self.network.localisers) // sets
+        kinds = {"loss": sets, "error": sets, **{f"error_{i}": 1 for i in range(sets)}}
+        self.found = nn.ModuleDict(
+            {f"{stage}_{kind}": OfTheBest(n, localisers) for stage in ("val", "test") for kind, n in kinds.items()}
+        )
 
     def on_fit_start(self) -> None:
         """Trains the encoder, unless a checkpoint brought it."""
@@ -238,16 +277,19 @@ class LitColocaliser(ZooModule):
         return [{"params": list(self.network.localisers.parameters())}]
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        image, shape = batch["image"], batch["image"].shape[:2]
-        crops = self.network(image)
-        scale = crops.theta[..., :1].detach()
-        e = self.network.encode(crops.output.flatten(0, 1)).view(*shape, -1)
+        return {"loss": self.losses(batch, self.network(batch["image"])).mean()}
+
+    def losses(self, batch: dict[str, Tensor], crops: Crops) -> Tensor:
+        """Of each localiser: (sets, localisers)."""
+        image, shape = batch["image"], crops.theta.shape[:3]
+        scale = crops.theta[..., :1].detach().mean(2)  # the localisers of a set share the random crops
+        e = self.network.encode(crops.output.flatten(0, 2)).view(*shape, -1)
         negatives = []
         for k in range(self.randoms):  # crops of the same size, in the middle of which a digit could be
             place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - (CROP - 1) / (image.shape[-1] - 1))
             negatives.append(self.network.encode(self.cut(image, torch.cat((scale, place), -1)).flatten(0, 1)))
-        e_random = nearest(e, torch.stack(negatives, 1).view(*shape, self.randoms, -1))
-        return {"loss": triplets(e, e_random, self.margin)}
+        candidates = torch.stack(negatives, 1).view(*shape[:2], 1, self.randoms, -1)
+        return triplets(e, nearest(e, candidates.expand(-1, -1, shape[2], -1, -1)), self.margin)
 
     def cut(self, image: Tensor, theta: Tensor) -> Tensor:
         """Crops of (batch, sets, size, size) by (batch, sets, 3): (batch, sets, 1, 28, 28)."""
@@ -256,23 +298,28 @@ class LitColocaliser(ZooModule):
         return found.view(*image.shape[:2], 1, CROP, CROP)
 
     def evaluate(self, batch: dict[str, Tensor], stage: str) -> dict[str, Metric]:
-        found = boxes_of(self.network(batch["image"]).theta, batch["image"].shape[-1])
-        wrong = (overlap(found, batch["box"]) <= 0.5).long()  # (batch, sets)
-        metrics = {"error": self.errors[f"{stage}_error"], "loss": self.losses[f"{stage}_"]}
-        metrics["loss"].update(self.loss(batch)["loss"], len(batch["image"]))
-        metrics["error"].update(wrong.flatten(), torch.zeros_like(wrong.flatten()))
+        crops = self.network(batch["image"])
+        found = boxes_of(crops.theta, batch["image"].shape[-1])
+        wrong = 100.0 * (overlap(found, batch["box"][:, :, None]) <= 0.5)  # (batch, sets, localisers)
+        loss = self.losses(batch, crops)
+        values = {"loss": (loss, loss.expand_as(wrong)), "error": (loss, wrong)}
         if stage == "test":
-            for i, column in enumerate(wrong.unbind(1)):
-                metrics[f"error_{i}"] = self.errors[f"test_error_{i}"]
-                metrics[f"error_{i}"].update(column, torch.zeros_like(column))
+            values |= {f"error_{i}": (loss[i : i + 1], wrong[:, i : i + 1]) for i in range(len(loss))}
+        metrics = {name: self.found[f"{stage}_{name}"] for name in values}
+        for name, metric in metrics.items():
+            metric.update(*values[name])
         return metrics
 
+    def on_validation_epoch_end(self) -> None:
+        with self.found["val_loss"].sync_context():
+            self.network.chosen.copy_(self.found["val_loss"].best())
+
     def record(self, batch: dict[str, Tensor]) -> Attention:
-        """The crop of each picture of the first set."""
-        image = batch["image"]
-        crops = self.network(image)
-        boxes = boxes_of(crops.theta[:, :1], image.shape[-1])[:, :, None]
-        return Attention(boxes=boxes, images=image[:, :1].clamp(0, 1), views=crops.output[:, :1].clamp(0, 1))
+        """The crop of each picture of the first set, by the localiser that was chosen."""
+        image, crops = batch["image"], self.network(batch["image"])
+        theta, output = (each[:, 0].index_select(1, self.network.chosen[:1]) for each in (crops.theta, crops.output))
+        boxes = boxes_of(theta, image.shape[-1])[:, :, None]
+        return Attention(boxes=boxes, images=image[:, :1].clamp(0, 1), views=output.clamp(0, 1))
 
 
 @torch.enable_grad()
