@@ -315,11 +315,13 @@ def test_line_search_is_at_least_a_grid(seed):
 def test_tuning_finds_the_features_that_matter_and_keeps_the_bounds():
     random = np.random.default_rng(0)
     features, scores = random.normal(size=(40, 30, 5)), np.zeros((40, 30))
-    scores[np.arange(40), (features @ np.array([1, 2.0, 0.5, -1.0, -0.7])).argmax(1)] = 1
     start = np.array([1.0, 0, 0, 0, 0])
-    alpha = tune(start, features, scores)
-    assert alpha[0] == 1 and alpha[4] <= 0
-    assert chosen(alpha, features, scores) > max(0.6, chosen(start, features, scores))
+    for wanted, least in (((1, 2.0, 0.5, 1.0, -0.7), 0.6), ((1, 2.0, -0.5, -3.0, 0.7), 0.1)):
+        scores[:] = 0
+        scores[np.arange(40), (features @ np.array(wanted)).argmax(1)] = 1
+        alpha = tune(start, features, scores)
+        assert alpha[0] == 1 and (alpha[1:4] >= 0).all() and alpha[4] <= 0
+        assert chosen(alpha, features, scores) > max(least, chosen(start, features, scores))
 
 
 def test_lists_keep_a_title_once_and_short_ones_are_never_chosen_beyond_their_end():

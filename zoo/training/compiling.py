@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, is_tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from zoo.errors import ZooError
 
 HOW = (False, True, "graph", "both")
+PLAIN = (type(None), bool, int, float, str)  # what may stand beside the tensors of a pass that is replayed
 
 
 def speed_up(network: nn.Module, how: bool | str) -> None:
@@ -59,8 +60,8 @@ class Replayed:
     arguments by name) is computed as written. What the network returns is overwritten by the next call.
 
     Args:
-        network: takes tensors and what stays the same, such as None or a temperature; returns tensors, waits for
-            nothing, and makes no tensor from numbers of the host.
+        network: takes tensors and plain values that stay the same, such as None or a temperature; returns tensors,
+            waits for nothing, and makes no tensor from numbers of the host.
     """
 
     def __init__(self, network: nn.Module):
@@ -73,15 +74,19 @@ class Replayed:
         leaves, structure = tree_flatten(args)
         tensors = [leaf for leaf in leaves if is_tensor(leaf)]
         training = self.network.training and torch.is_grad_enabled() and not kwargs
-        if not training or not tensors or not all(tensor.is_cuda for tensor in tensors):
+        plain = all(is_tensor(leaf) or isinstance(leaf, PLAIN) for leaf in leaves)  # another may change and stay equal
+        if not training or not plain or not tensors or not all(tensor.is_cuda for tensor in tensors):
             return self.eager(*args, **kwargs)
-        described = [structure, *map(describe, leaves)]
+        mixed = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+        described = [mixed, structure, *map(describe, leaves)]
         if self.graphed is None:
             self.captured, self.graphed = described, self.capture(leaves, structure)
         return self.graphed(*tensors) if described == self.captured else self.eager(*args)
 
     def capture(self, leaves: list[Any], structure: TreeSpec) -> Callable:
         """The callable that takes the tensors and replays; the device's random numbers are left as they were."""
+        place = object()  # of a tensor; the first batch itself is not kept
+        layout = [place if is_tensor(leaf) else leaf for leaf in leaves]
         samples = [leaf.detach().clone().requires_grad_(leaf.requires_grad) for leaf in leaves if is_tensor(leaf)]
         uncached = torch.autocast(
             "cuda", torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda"), cache_enabled=False
@@ -90,7 +95,7 @@ class Replayed:
         def within(*tensors: Tensor) -> Any:
             """The pass that is captured. It casts a weight once, and keeps no cast that another pass made."""
             given = iter(tensors)
-            args = tree_unflatten([next(given) if is_tensor(leaf) else leaf for leaf in leaves], structure)
+            args = tree_unflatten([next(given) if leaf is place else leaf for leaf in layout], structure)
             torch.clear_autocast_cache()
             enabled = torch.is_autocast_enabled("cuda")
             with torch.autocast("cuda", torch.get_autocast_dtype("cuda"), enabled, cache_enabled=True):
@@ -108,10 +113,6 @@ class Replayed:
             self.network.forward = self
 
 
-def is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
-
-
 def describe(leaf: Any) -> Any:
-    """What must be the same for a graph to be replayed: a tensor's form, and anything else itself."""
-    return (leaf.shape, leaf.dtype, leaf.requires_grad) if is_tensor(leaf) else leaf
+    """What must be the same for a graph to be replayed: a tensor's form, and the type and value of anything else."""
+    return (leaf.shape, leaf.dtype, leaf.device, leaf.requires_grad) if is_tensor(leaf) else (type(leaf), leaf)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FREE = ((1, -np.inf, np.inf), (2, -np.inf, np.inf), (3, -np.inf, np.inf), (4, -np.inf, 0.0))
-# of the five weights: that of the log-probability stays 1, and that of reordering at most 0, as in the release
+FREE = ((1, 0.0, np.inf), (2, 0.0, np.inf), (3, 0.0, np.inf), (4, -np.inf, 0.0))
+# Of the five weights that of the log-probability stays 1, and that of reordering is at most 0, as in the release. The
+# other three are at least 0: where words of the input cost something and pairs of them are worth it, a beam drops the
+# word before it comes to the pair, so that weights which are good on a list are bad in the search.
 
 
 class Lists:
@@ -102,7 +104,8 @@ def tune(alpha: np.ndarray, features: np.ndarray, scores: np.ndarray, starts: in
     """
     random = np.random.default_rng(seed)
     best, found = alpha, chosen(alpha, features, scores)
-    for start in [alpha, *(np.array([1, *random.normal(0, 3, 3), -abs(random.normal(0, 3))]) for _ in range(starts))]:
+    drawn = abs(random.normal(0, 3, (starts, 5))) * (0, 1, 1, 1, -1) + (1, 0, 0, 0, 0)
+    for start in [alpha, *drawn]:
         here, score = start.astype(float), chosen(start, features, scores)
         gained = True
         while gained:
