@@ -62,6 +62,14 @@ def ours_says(row: dict) -> str:
     return f"**{ours['value']:.2f}**{spread} ({ours['seeds']} seed{'s' if ours['seeds'] > 1 else ''})"
 
 
+def weights_say(slug: str, name: str, row: dict) -> str:
+    """The name of a row's released weights, and what they reach where that is another number than the row's."""
+    if not row.get("weights"):
+        return ""
+    released = (row.get("ours") or {}).get("released")
+    return f"`{slug}.{name}`" + (f" ({released:g})" if released is not None else "")
+
+
 def markdown(columns: list[str], rows: list[list[str]]) -> str:
     """A table; columns in which nothing stands are left out."""
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
@@ -77,7 +85,19 @@ def table(slug: str) -> str:
     rows = read(slug)
     metric = next((row["paper"]["metric"] for row in rows.values() if row.get("paper")), None)
     data = sorted({row["stand_in"]["data"] for row in rows.values() if row.get("stand_in")})
-    columns = ["row", "paper", "here", "±", "seeds", *data, "verdict", "how", "minutes", "machine", "weights"]
+    columns = [
+        "row",
+        "paper",
+        "here",
+        "±",
+        "seeds",
+        *data,
+        "verdict",
+        "how",
+        "minutes",
+        "machine",
+        "weights (and what they reach, if that is another number)",
+    ]
     cells, more = [], []
     for name, row in rows.items():
         ours = row.get("ours") or {}
@@ -97,7 +117,7 @@ def table(slug: str) -> str:
                 f"{how}{note}",
                 f"{ours['minutes']:g}" if ours else "",
                 ours.get("machine", ""),
-                f"`{slug}.{name}`" if row.get("weights") else "",
+                weights_say(slug, name, row),
             ]
         )
         more += [[f"`{name}`", measure, f"{value:g}"] for measure, value in ours.get("also", {}).items()]
@@ -127,7 +147,14 @@ def headline(rows: dict[str, dict], which: str) -> str | None:
 def rooms() -> str:
     """The Markdown table of all rooms, a number a cell; what was measured on other data has a column of its own."""
     paper_columns = ["metric", "the paper's number", "of its row", "its row, measured here"]
-    columns = ["room", "paper", *paper_columns, "on other data, not comparable", "which", "weights to load"]
+    columns = [
+        "room",
+        "paper",
+        *paper_columns,
+        "on other data, not comparable",
+        "which",
+        "weights to load (and what they reach, if that is another number)",
+    ]
     cells = []
     for slug in slugs():
         rows = read(slug)
@@ -146,7 +173,7 @@ def rooms() -> str:
                 f"`{told}`" if told else "",
                 value if told == found else "not run",
                 *(("", "") if told == found else (value, ours.get("data", ""))),
-                ", ".join(f"`{slug}.{name}`" for name, row in rows.items() if row.get("weights")) or "none yet",
+                ", ".join(filter(None, (weights_say(slug, name, row) for name, row in rows.items()))) or "none yet",
             ]
         )
     return markdown(columns, cells)

@@ -142,10 +142,13 @@ def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experim
     model.train()
     replayed = copy.deepcopy(model)
     speed_up(replayed.network, "graph")
+    written, calls = replayed.network.forward.eager, []
+    replayed.network.forward.eager = lambda *args, **kwargs: calls.append(1) or written(*args, **kwargs)
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16-mixed")
     close = 1e-4 if precision == "32-true" else 2e-2
-    for _ in range(3):  # captured once, replayed with other weights
-        results = []
+    for turn in range(3):  # captured once, replayed with other weights and other pictures
+        results, captured = [], len(calls)
+        batch = {**batch, "image": batch["image"].flip(-1)}
         for each in (model, replayed):
             each.zero_grad(set_to_none=True)
             with autocast:
@@ -156,6 +159,7 @@ def test_replayed_graphs_give_the_loss_and_gradients_of_the_written_step(experim
                 for parameter in each.network.parameters():
                     if parameter.grad is not None:
                         parameter -= 0.01 * parameter.grad
+        assert calls and (turn == 0 or len(calls) == captured), "the step is not replayed"
         (loss, expected), (again, found) = results
         assert again == pytest.approx(loss, rel=close)
         for name, gradient in expected.items():
