@@ -66,8 +66,9 @@ def weights_say(slug: str, name: str, row: dict) -> str:
     """The name of a row's released weights, and what they reach where that is another number than the row's."""
     if not row.get("weights"):
         return ""
-    released = (row.get("ours") or {}).get("released")
-    return f"`{slug}.{name}`" + (f" ({released:g})" if released is not None else "")
+    ours = row.get("ours") or {}
+    released = ours.get("released", ours.get("value"))
+    return f"`{slug}.{name}`" + (f" ({released:g})" if released != ours.get("value") else "")
 
 
 def markdown(columns: list[str], rows: list[list[str]]) -> str:
@@ -173,7 +174,12 @@ def rooms() -> str:
                 f"`{told}`" if told else "",
                 value if told == found else "not run",
                 *(("", "") if told == found else (value, ours.get("data", ""))),
-                ", ".join(filter(None, (weights_say(slug, name, row) for name, row in rows.items()))) or "none yet",
+                ", ".join(
+                    weights_say(slug, name, row) if name == found else f"`{slug}.{name}`"
+                    for name, row in rows.items()
+                    if row.get("weights")
+                )
+                or "none yet",
             ]
         )
     return markdown(columns, cells)

@@ -96,12 +96,13 @@ def test_a_graph_is_of_its_tensors_and_of_what_stood_beside_them(replayed):
         lambda args: (4.0, *args[1:]),
         lambda args: (args[0], args[1][:2], *args[2:]),
         lambda args: (args[0], args[1].double(), *args[2:]),
+        lambda args: (args[0], args[1].clone().requires_grad_(), *args[2:]),
         lambda args: (*args[:2], list(args[2]), args[3]),
         lambda args: (*args[:2], (*args[2], args[2][0]), args[3]),
         lambda args: (*args[:3], True),
         lambda args: args[:3],
     ],
-    ids=["number", "shape", "type", "structure", "count", "true is not one", "default"],
+    ids=["number", "shape", "type", "gradient", "structure", "count", "true is not one", "default"],
 )
 def test_another_call_is_computed_as_written(replayed, change):
     network, asked = replayed

@@ -316,7 +316,11 @@ def test_tuning_finds_the_features_that_matter_and_keeps_the_bounds():
     random = np.random.default_rng(0)
     features, scores = random.normal(size=(40, 30, 5)), np.zeros((40, 30))
     start = np.array([1.0, 0, 0, 0, 0])
-    for wanted, least in (((1, 2.0, 0.5, 1.0, -0.7), 0.6), ((1, 2.0, -0.5, -3.0, 0.7), 0.1)):
+    for wanted, least in (
+        ((1, 2.0, 0.5, 1.0, -0.7), 0.6),
+        ((1, 2.0, -0.5, -3.0, 0.7), 0.1),
+        ((1, -3.0, 0.5, 1.0, -0.7), 0.1),
+    ):
         scores[:] = 0
         scores[np.arange(40), (features @ np.array(wanted)).argmax(1)] = 1
         alpha = tune(start, features, scores)

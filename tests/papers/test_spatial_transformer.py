@@ -23,6 +23,7 @@ from zoo.models.spatial_transformer import alarms
 from zoo.models.spatial_transformer.colocalisation import (
     Colocaliser,
     LitColocaliser,
+    OfTheBest,
     Window,
     boxes_of,
     localisation,
@@ -412,12 +413,47 @@ def test_the_localiser_of_a_set_with_the_lowest_loss_is_its_own():
     metrics = lit.evaluate(batch, "val")
     assert metrics["error"].compute() == 0
     assert metrics["loss"].compute().item() == pytest.approx(loss.amin(1).mean().item(), rel=1e-5)
-    wrong = target[:, 0].clone() + 1000
-    metrics = lit.evaluate(batch | {"box": torch.stack((target[:, 0], wrong), 1).detach()}, "test")
-    assert [metrics[name].compute().item() for name in ("error", "error_0", "error_1")] == [50, 0, 100]
     lit.on_validation_epoch_end()
     assert torch.equal(lit.network.chosen, best)
     torch.testing.assert_close(lit.record(batch).boxes[:, 0, 0], target[:, 0])
+    lit.network.chosen.copy_((best + 1) % 3)  # the test has the choice of validation, whatever is best there
+    other = torch.stack([boxes[:, s, c] for s, c in enumerate(lit.network.chosen)], 1)
+    wrong = other[:, 0] + 1000
+    metrics = lit.evaluate(batch | {"box": torch.stack((wrong, other[:, 1]), 1).detach()}, "test")
+    assert [metrics[name].compute().item() for name in ("error", "error_0", "error_1")] == [50, 100, 0]
+
+
+def test_the_losses_of_localisers_are_those_of_one_that_has_the_same_random_crops():
+    torch.manual_seed(0)
+    lit = LitColocaliser(sets=1, localisers=2, width=2, freedom=0.0)  # all crops have one size
+    for localiser in lit.network.localisers:
+        torch.nn.init.normal_(localiser.regress.weight)
+    batch = {"image": torch.rand(4, 1, 84, 84), "key": torch.arange(4)}
+    loss = lit.losses(batch, lit.network(batch["image"]))
+    for i in range(2):
+        alone = LitColocaliser(sets=1, width=2, freedom=0.0)
+        alone.network.encoder.load_state_dict(lit.network.encoder.state_dict())
+        alone.network.localisers[0].load_state_dict(lit.network.localisers[i].state_dict())
+        assert alone.loss(batch)["loss"].item() == pytest.approx(loss[0, i].item(), rel=1e-5)
+
+
+def test_the_best_of_two_processes_is_that_of_all_samples():
+    """A batch counts by its samples, and states are summed."""
+    one, other, both = (OfTheBest(1, 2) for _ in range(3))
+    rank, value = torch.tensor([[[1.0, 2]], [[4.0, 3]]]), torch.tensor([[[5.0, 7]], [[5.0, 7]], [[6.0, 9]]])
+    for metric, i, rows in ((one, 0, value[:2]), (other, 1, value[2:]), (both, 0, value[:2]), (both, 1, value[2:])):
+        metric.update(rank[i], rows)
+    assert both.best().tolist() == [0] and both.compute() == pytest.approx(16 / 3)  # 1 * 2 + 4 and 2 * 2 + 3
+    for name, reduced in one._reductions.items():
+        summed = reduced(torch.stack((getattr(one, name), getattr(other, name))))
+        assert torch.equal(summed, getattr(both, name))
+
+
+def test_distances_are_not_those_of_half_precision():
+    e = F.normalize(torch.randn(20, 3, 50, generator=torch.Generator().manual_seed(0)) * 0.01 + 1, dim=-1)
+    e_random = F.normalize(torch.randn(20, 3, 50, generator=torch.Generator().manual_seed(1)), dim=-1)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(triplets(e, e_random), triplets(e.double(), e_random.double()).float())
 
 
 def test_a_crop_stays_inside_the_picture():

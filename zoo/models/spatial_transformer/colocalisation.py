@@ -12,6 +12,7 @@ from zoo.looking.attention import Attention
 from zoo.models.spatial_transformer.network import SpatialTransformer, cnn
 from zoo.nn.grid import Attention as AttentionGrid
 from zoo.nn.grid import sample
+from zoo.nn.kernels import at_least_float32
 from zoo.nn.random import uniform
 from zoo.training.module import ZooModule
 from zoo.training.schedules import known
@@ -159,9 +160,10 @@ def triplets(e: Tensor, e_random: Tensor, margin: float = 1.0) -> Tensor:
     Returns:
         (...), of each set and localiser.
     """
-    e, e_random = e.movedim(0, -2), e_random.movedim(0, -2)  # (..., batch, features)
+    e, e_random = (at_least_float32(each.movedim(0, -2)) for each in (e, e_random))  # (..., batch, features)
     size = e.square().sum(-1)
-    between = (size[..., None] + size[..., None, :] - 2 * e @ e.mT).relu()  # (..., batch, batch)
+    with torch.autocast(e.device.type, enabled=False):  # a difference of nearly equal numbers
+        between = (size[..., None] + size[..., None, :] - 2 * e @ e.mT).relu()  # (..., batch, batch)
     to_random = (e - e_random).square().sum(-1)  # (..., batch)
     hinge = (between - to_random[..., None] + margin).relu()
     count = e.shape[-2]
@@ -195,25 +197,25 @@ def overlap(one: Tensor, other: Tensor) -> Tensor:
 
 
 class OfTheBest(Metric):
-    """The mean over samples and sets of what the localiser with the lowest loss has."""
+    """The mean over samples and sets of what the localiser with the lowest rank has: its loss, or which was chosen."""
 
     full_state_update = False
 
     def __init__(self, sets: int, localisers: int):
         super().__init__()
-        for name in ("loss", "value"):
+        for name in ("rank", "value"):
             self.add_state(name, torch.zeros(sets, localisers), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor, value: Tensor) -> None:
-        """The loss of each localiser (sets, localisers), and what it has for each sample (batch, sets, localisers)."""
-        self.loss += loss * len(value)
+    def update(self, rank: Tensor, value: Tensor) -> None:
+        """The rank of each localiser (sets, localisers), and what it has for each sample (batch, sets, localisers)."""
+        self.rank += rank * len(value)
         self.value += value.sum(0)
         self.total += len(value)
 
     def best(self) -> Tensor:
         """The localiser of each set: (sets,) int64."""
-        return self.loss.argmin(1)
+        return self.rank.argmin(1)
 
     def compute(self) -> Tensor:
         return self.value.gather(1, self.best()[:, None]).mean() / self.total
@@ -285,7 +287,7 @@ class LitColocaliser(ZooModule):
         scale = crops.theta[..., :1].detach().mean(2)  # the localisers of a set share the random crops
         e = self.network.encode(crops.output.flatten(0, 2)).view(*shape, -1)
         negatives = []
-        for k in range(self.randoms):  # crops of the same size, in the middle of which a digit could be
+        for k in range(self.randoms):  # crops of their mean size, in the middle of which a digit could be
             place = (2 * uniform(batch["key"], shape[1], 2, stream=k) - 1) * (1 - (CROP - 1) / (image.shape[-1] - 1))
             negatives.append(self.network.encode(self.cut(image, torch.cat((scale, place), -1)).flatten(0, 1)))
         candidates = torch.stack(negatives, 1).view(*shape[:2], 1, self.randoms, -1)
@@ -302,9 +304,10 @@ class LitColocaliser(ZooModule):
         found = boxes_of(crops.theta, batch["image"].shape[-1])
         wrong = 100.0 * (overlap(found, batch["box"][:, :, None]) <= 0.5)  # (batch, sets, localisers)
         loss = self.losses(batch, crops)
-        values = {"loss": (loss, loss.expand_as(wrong)), "error": (loss, wrong)}
+        rank = loss if stage == "val" else -F.one_hot(self.network.chosen, loss.shape[1]).float()
+        values = {"loss": (rank, loss.expand_as(wrong)), "error": (rank, wrong)}
         if stage == "test":
-            values |= {f"error_{i}": (loss[i : i + 1], wrong[:, i : i + 1]) for i in range(len(loss))}
+            values |= {f"error_{i}": (rank[i : i + 1], wrong[:, i : i + 1]) for i in range(len(loss))}
         metrics = {name: self.found[f"{stage}_{name}"] for name in values}
         for name, metric in metrics.items():
             metric.update(*values[name])
