@@ -26,9 +26,7 @@ def picture(checkpoint: str, pictures: int, localisers: int, width: int) -> Figu
     network = Colocaliser(data.canvas, localisers=localisers, width=width)
     network.load_state_dict(weights_of(checkpoint, network))
     batch = data.batch("test", torch.arange(data.size("test")))
-    boxes = boxes_of(network(batch["image"]).theta, data.canvas)  # (pictures, sets, localisers, 4)
-    index = network.chosen[None, :, None, None].expand(len(boxes), -1, 1, 4)
-    found = boxes.gather(2, index)[:, :, 0]
+    found = boxes_of(network.picked(network(batch["image"]).theta), data.canvas)  # (pictures, sets, 4)
     right = overlap(found, batch["box"]) > 0.5
     sets = found.shape[1]
     figure = Figure(figsize=(1.1 * sets, 1.1 * pictures + 0.3), dpi=100, layout="constrained")

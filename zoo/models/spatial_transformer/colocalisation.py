@@ -130,6 +130,10 @@ class Colocaliser(nn.Module):
         output, theta = torch.stack([warp.output for warp in warps], 1), torch.stack(windows, 1)
         return Crops(output.unflatten(1, (sets, -1)), theta.unflatten(1, (sets, -1)))
 
+    def picked(self, each: Tensor) -> Tensor:
+        """What the chosen localiser of each set has: (batch, sets, localisers, ...) to (batch, sets, ...)."""
+        return each[:, torch.arange(len(self.chosen), device=each.device), self.chosen]
+
     def encode(self, crop: Tensor) -> Tensor:
         """e: the activations of the encoder's two hidden layers and its logits, side by side: (n, 1, 28, 28).
 
@@ -320,7 +324,7 @@ class LitColocaliser(ZooModule):
     def record(self, batch: dict[str, Tensor]) -> Attention:
         """The crop of each picture of the first set, by the localiser that was chosen."""
         image, crops = batch["image"], self.network(batch["image"])
-        theta, output = (each[:, 0].index_select(1, self.network.chosen[:1]) for each in (crops.theta, crops.output))
+        output, theta = (self.network.picked(each)[:, :1] for each in crops)
         boxes = boxes_of(theta, image.shape[-1])[:, :, None]
         return Attention(boxes=boxes, images=image[:, :1].clamp(0, 1), views=output.clamp(0, 1))
 
